@@ -1,0 +1,1 @@
+"""Inbound adapters: one HTTP dialect a module; a dialect translates and decides nothing."""

@@ -1,0 +1,1 @@
+"""The Mimir dialect: rule and Alertmanager configuration per tenant (not built yet)."""

@@ -1,0 +1,1 @@
+"""Commands: thin verbs over the rooms; no logic lives here."""

@@ -1,0 +1,1 @@
+"""One YAML file in, one checked value out; a bad file never replaces a good one."""

@@ -1,0 +1,1 @@
+"""Stage incident: alerts that belong together become incidents."""

@@ -1,0 +1,1 @@
+"""Plugins: one anomaly detector a file."""

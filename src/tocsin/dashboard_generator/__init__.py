@@ -1,0 +1,1 @@
+"""Dashboards: Grafana dashboards generated per tenant (not built yet)."""

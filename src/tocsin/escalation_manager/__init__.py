@@ -1,0 +1,1 @@
+"""Stage escalation: policies, schedules, rotations and timers (not built yet)."""

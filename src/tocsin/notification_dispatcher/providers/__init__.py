@@ -1,0 +1,1 @@
+"""Plugins: one kind of receiver a file, ending in its SPEC."""

@@ -1,0 +1,1 @@
+"""Engine: PromQL evaluated on NumPy arrays over a series port."""

@@ -1,0 +1,1 @@
+"""Engine: tokens, permissions and the audit trail."""

@@ -1,0 +1,1 @@
+"""Stage report: SLOs, error budgets, SLA clocks (not built yet)."""

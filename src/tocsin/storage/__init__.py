@@ -1,0 +1,1 @@
+"""Outbound adapters: each backend implements the ports of the stages."""

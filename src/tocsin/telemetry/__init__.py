@@ -1,0 +1,1 @@
+"""Engine: structured logs and our own metrics."""

@@ -1,0 +1,1 @@
+"""Engine: a Go-template interpreter with budgets."""

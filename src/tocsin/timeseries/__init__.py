@@ -1,0 +1,1 @@
+"""Engine: the embedded metric store, a columnar head with a write-ahead log per tenant."""
