@@ -20,6 +20,6 @@ def __getattr__(name: str) -> object:
     """Resolve a public name on first use; AttributeError for anything else."""
     if name not in __all__:
         raise AttributeError(f"module 'tocsin' has no attribute {name!r}")
-    import tocsin.app.facade as facade  # noqa: PLC0415 - the one lazy import of the house
+    from tocsin.app import facade  # noqa: PLC0415 - the one lazy import of the house
 
     return getattr(facade, name)
