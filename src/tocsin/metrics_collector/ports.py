@@ -1,0 +1,46 @@
+"""What the metric stage needs of the world: somewhere to put samples, and HTTP to scrape with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from tocsin.model.sample import Metadata, Sample
+from tocsin.model.series import Appended, Layout, Values
+from tocsin.model.tenant import TenantId
+
+
+class SampleSink(Protocol):
+    """Takes samples in; cheap, in memory, durable within a second."""
+
+    def append(self, tenant: TenantId, layout: Layout, ts_ms: int, values: Values) -> Appended:
+        """Store one value per series of `layout`, all at `ts_ms`; staleness markers end series."""
+        ...
+
+    def append_samples(self, tenant: TenantId, samples: Sequence[Sample]) -> Appended:
+        """Store samples that bring their own times, in any order of series."""
+        ...
+
+    def set_metadata(self, tenant: TenantId, metric: str, metadata: Metadata) -> None:
+        """Remember type, help and unit of a metric family."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What a target answered; header names are lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Fetch(Protocol):
+    """HTTP GET for scraping. Reads at most `limit` bytes, follows redirects within the host."""
+
+    async def get(
+        self, url: str, *, headers: Mapping[str, str], timeout_s: float, limit: int
+    ) -> Page:
+        """Return the answer. Raises Unreachable when there is none, LimitExceeded when too long."""
+        ...
