@@ -1,0 +1,50 @@
+"""Who may do what: one table of roles and permissions. What is not in it is denied.
+
+Roles grow: viewer < responder < editor < tenant-admin. A platform-admin runs the service and
+sees no tenant's data.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Permission(StrEnum):
+    """What a route asks of whoever calls it."""
+
+    PUBLIC = "public"
+    READ = "read"
+    QUERY = "query"
+    POST_ALERTS = "post-alerts"
+    SILENCE = "silence"
+    OPERATE = "operate"
+
+
+class Role(StrEnum):
+    """What a credential stands for."""
+
+    WRITER = "writer"
+    VIEWER = "viewer"
+    RESPONDER = "responder"
+    EDITOR = "editor"
+    TENANT_ADMIN = "tenant-admin"
+    PLATFORM_ADMIN = "platform-admin"
+
+
+_VIEW = frozenset({Permission.PUBLIC, Permission.READ, Permission.QUERY})
+_RESPOND = _VIEW | {Permission.SILENCE}
+_EDIT = _RESPOND | {Permission.POST_ALERTS}
+
+GRANTS: dict[Role, frozenset[Permission]] = {
+    Role.WRITER: frozenset({Permission.PUBLIC, Permission.POST_ALERTS}),
+    Role.VIEWER: _VIEW,
+    Role.RESPONDER: _RESPOND,
+    Role.EDITOR: _EDIT,
+    Role.TENANT_ADMIN: _EDIT,
+    Role.PLATFORM_ADMIN: frozenset({Permission.PUBLIC, Permission.OPERATE}),
+}
+
+
+def allows(role: Role, permission: Permission) -> bool:
+    """Tell whether `role` grants `permission`."""
+    return permission in GRANTS[role]
