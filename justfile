@@ -1,6 +1,8 @@
-# Recipes: `just check` while you work, `just ci` before you push. Needs the `dev` and `test` groups.
+# Recipes: `just check` while you work, `just ci` before you push. Needs requirements/dev.txt.
 
-check: format-check lint types contracts dead deps unit
+check: check-static unit
+
+check-static: format-check lint types contracts dead deps
 
 format-check:
     ruff format --check .
@@ -17,7 +19,7 @@ deps:
 unit:
     pytest tests/unit tests/conformance
 slow:
-    pytest -o addopts="-ra --import-mode=importlib" tests/integration tests/compat tests/e2e
+    pytest -q -o addopts="-ra --import-mode=importlib" -o timeout=300 tests/integration tests/compat tests/e2e
 cover:
     coverage run -m pytest tests/unit tests/conformance && coverage report
 ci: check slow
@@ -25,3 +27,5 @@ battery:
     pytest -o addopts="-ra --import-mode=importlib" -o timeout=1800 tests/battery
 bench name:
     python bench/{{name}}.py
+lock:
+    ./scripts/lock.sh
