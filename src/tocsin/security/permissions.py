@@ -29,6 +29,7 @@ class Role(StrEnum):
     EDITOR = "editor"
     TENANT_ADMIN = "tenant-admin"
     PLATFORM_ADMIN = "platform-admin"
+    OWNER = "owner"  # nobody has to prove anything: `server.auth: none`, on loopback
 
 
 _VIEW = frozenset({Permission.PUBLIC, Permission.READ, Permission.QUERY})
@@ -42,6 +43,7 @@ GRANTS: dict[Role, frozenset[Permission]] = {
     Role.EDITOR: _EDIT,
     Role.TENANT_ADMIN: _EDIT,
     Role.PLATFORM_ADMIN: frozenset({Permission.PUBLIC, Permission.OPERATE}),
+    Role.OWNER: frozenset(Permission),
 }
 
 

@@ -1,0 +1,124 @@
+"""`tocsin init`: a first configuration that works, and the tokens that go with it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+from pathlib import Path
+
+import click
+
+from tocsin.model.errors import InvalidTenant
+from tocsin.model.tenant import tenant_id
+from tocsin.security.tokens import ENTROPY_BYTES, mint
+
+VALIDATE_OFFSET = 4
+
+HEADER = """\
+# yaml-language-server: $schema=tocsin.schema.json
+# The configuration of this Tocsin. Reference: docs/reference/configuration.md.
+# Check a change with `tocsin check config {name}`; a running server takes it over by itself.
+server:
+  listen: ["127.0.0.1:{port}"]
+  tokens:
+    - {{ name: operator, role: platform-admin, sha256: {operator} }}
+storage:
+  path: data
+tenants:
+"""
+
+TENANT = """\
+  - id: {tenant}
+    tokens:
+      - {{ name: first, role: tenant-admin, sha256: {digest} }}
+    system_metrics: {{ enabled: true, interval: 5s }}
+    evaluation_interval: 5s
+    groups:
+      - name: host
+        rules:
+          - alert: HostMemoryLow
+            expr: node_memory_MemAvailable_bytes / node_memory_MemTotal_bytes < 0.05
+            for: 1m
+            labels: {{ severity: critical }}
+            annotations:
+              summary: >-
+                {{{{ $labels.instance }}}} has
+                {{{{ $value | humanizePercentage }}}} of its memory left
+          - alert: HostDiskFull
+            expr: node_filesystem_avail_bytes / node_filesystem_size_bytes < 0.05
+            for: 5m
+            labels: {{ severity: warning }}
+            annotations:
+              summary: "{{{{ $labels.mountpoint }}}} on {{{{ $labels.instance }}}} is nearly full"
+    alertmanager:
+      route:
+        receiver: team
+        group_by: [alertname]
+        routes:
+          # `tocsin validate` posts an alert here and waits for it at the address below.
+          - receiver: tocsin-validate
+            matchers: ['tocsin_validate="true"']
+            group_by: ["..."]
+            group_wait: 1s
+      receivers:
+        # Add slack_configs, email_configs or webhook_configs: docs/howto/receivers.md
+        - name: team
+        - name: tocsin-validate
+          webhook_configs:
+            - {{ url: "http://127.0.0.1:{validate_port}/{tenant}", send_resolved: false }}
+"""
+
+
+@click.command()
+@click.option("--port", type=click.IntRange(1, 65000), default=9093, show_default=True)
+@click.option("--dir", "folder", type=click.Path(path_type=Path), default=Path(), help="Where.")
+@click.option(
+    "--tenant",
+    "tenants",
+    multiple=True,
+    default=("tenant_a", "tenant_b"),
+    show_default=True,
+    help="A tenant to begin with; give it once for each.",
+)
+def init(folder: Path, port: int, tenants: tuple[str, ...]) -> None:
+    """Write DIR/tocsin.yaml and one token file a tenant; keep them where they are there."""
+    for tenant in tenants:
+        try:
+            tenant_id(tenant)
+        except InvalidTenant as error:
+            raise click.BadParameter(str(error), param_hint="--tenant") from error
+    if write_first_configuration(folder, tenants, port=port):
+        click.echo(f"wrote {folder / 'tocsin.yaml'} and {folder / 'tokens'}/", err=True)
+    else:
+        click.echo(f"kept {folder / 'tocsin.yaml'}", err=True)
+
+
+def write_first_configuration(folder: Path, tenants: tuple[str, ...], *, port: int) -> bool:
+    """Write configuration and tokens; return False, changing nothing, when there is one already.
+
+    Token files are created with mode 0600 and hold the token and a newline. The validation
+    webhook listens VALIDATE_OFFSET ports above `port`.
+    """
+    path = folder / "tocsin.yaml"
+    if path.exists():
+        return False
+    tokens = folder / "tokens"
+    tokens.mkdir(parents=True, exist_ok=True, mode=0o700)
+    operator = _new_token(tokens / "operator.token")
+    text = HEADER.format(name=path.name, port=port, operator=operator)
+    for tenant in tenants:
+        digest = _new_token(tokens / f"{tenant}.token")
+        where = port + VALIDATE_OFFSET
+        text += TENANT.format(tenant=tenant, digest=digest, validate_port=where)
+    path.write_text(text)
+    return True
+
+
+def _new_token(path: Path) -> str:
+    """Write a new token to `path`, readable by its owner alone, and return its digest."""
+    minted = mint(secrets.token_bytes(ENTROPY_BYTES))
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+    with os.fdopen(os.open(path, flags, stat.S_IRUSR | stat.S_IWUSR), "w") as file:
+        file.write(minted.plain.reveal() + "\n")
+    return minted.sha256
