@@ -29,8 +29,11 @@ ensure_venv() {
       die "$python cannot make a virtual environment (Debian 12: apt-get install python3-venv)"
   fi
   stamp="$VENV/.tocsin-$(IFS=-; echo "$*")"
-  want="$( (cd "$ROOT" && cat pyproject.toml requirements/build.txt; for name in "$@"; do cat "requirements/$name.txt"; done
-    find src -type f ! -name '*.pyc' -newer "$stamp" 2>/dev/null | sort) | sha256sum)"
+  want="$(cd "$ROOT" && {
+    cat pyproject.toml requirements/build.txt
+    for name in "$@"; do cat "requirements/$name.txt"; done
+    find src -type f ! -name '*.pyc' -print0 | sort -z | xargs -0 cat
+  } | sha256sum)"
   if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$want" ]; then
     return
   fi

@@ -161,7 +161,7 @@ class Door:
         except ClientDisconnect:
             raise
         except Exception as error:  # noqa: BLE001 - the edge: one bad request must not end the server
-            _log.error("request failed", path=request.url.path, error=repr(error), exc_info=True)
+            _log.bug("request failed", error, method=request.method, path=request.url.path)
             return (dialect.fault if dialect else _plain)(request, Refusal(500, "internal error"))
 
     def _find(self, request: Request, path: str) -> tuple[Dialect, Endpoint | None]:

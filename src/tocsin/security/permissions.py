@@ -17,6 +17,7 @@ class Permission(StrEnum):
     QUERY = "query"
     POST_ALERTS = "post-alerts"
     SILENCE = "silence"
+    METRICS = "metrics"
     OPERATE = "operate"
 
 
@@ -32,7 +33,7 @@ class Role(StrEnum):
     OWNER = "owner"  # nobody has to prove anything: `server.auth: none`, on loopback
 
 
-_VIEW = frozenset({Permission.PUBLIC, Permission.READ, Permission.QUERY})
+_VIEW = frozenset({Permission.PUBLIC, Permission.READ, Permission.QUERY, Permission.METRICS})
 _RESPOND = _VIEW | {Permission.SILENCE}
 _EDIT = _RESPOND | {Permission.POST_ALERTS}
 
@@ -42,7 +43,7 @@ GRANTS: dict[Role, frozenset[Permission]] = {
     Role.RESPONDER: _RESPOND,
     Role.EDITOR: _EDIT,
     Role.TENANT_ADMIN: _EDIT,
-    Role.PLATFORM_ADMIN: frozenset({Permission.PUBLIC, Permission.OPERATE}),
+    Role.PLATFORM_ADMIN: frozenset({Permission.PUBLIC, Permission.METRICS, Permission.OPERATE}),
     Role.OWNER: frozenset(Permission),
 }
 

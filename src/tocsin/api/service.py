@@ -1,0 +1,74 @@
+"""What every Prometheus-family server answers about itself: health, readiness, metrics, reload."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+
+from tocsin.api.http import Call, Dialect, Endpoint, Refusal
+from tocsin.model.errors import ConfigError
+from tocsin.security.permissions import Permission
+from tocsin.telemetry.metrics import Registry
+
+Reload = Callable[[], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """The server's own face; `ready` and `reload` are given by whoever runs the server."""
+
+    registry: Registry
+    ready: Callable[[], bool]
+    reload: Reload
+    home: str = "ui"
+
+    def dialect(self) -> Dialect:
+        """Return the routes at the root of the listener."""
+        return Dialect(
+            "",
+            (
+                Endpoint("/-/healthy", ("GET", "HEAD"), Permission.PUBLIC, self.healthy),
+                Endpoint("/-/ready", ("GET", "HEAD"), Permission.PUBLIC, self.is_ready),
+                Endpoint("/-/reload", ("POST", "PUT"), Permission.OPERATE, self.do_reload),
+                Endpoint("/metrics", ("GET",), Permission.METRICS, self.metrics),
+                Endpoint("/", ("GET",), Permission.PUBLIC, self.root),
+            ),
+            fault,
+        )
+
+    async def healthy(self, call: Call) -> Response:
+        """Answer 200 while the process lives."""
+        return PlainTextResponse("OK")
+
+    async def is_ready(self, call: Call) -> Response:
+        """Answer 200 once recovery is done and until the stop begins, else 503."""
+        if self.ready():
+            return PlainTextResponse("OK")
+        raise Refusal(503, "not ready: starting, or stopping")
+
+    async def do_reload(self, call: Call) -> Response:
+        """Load the configuration anew; 500 with every problem while the old one stays active."""
+        try:
+            await self.reload()
+        except ConfigError as error:
+            raise Refusal(500, f"failed to reload config: {error}") from error
+        return Response(status_code=200)
+
+    async def metrics(self, call: Call) -> Response:
+        """Answer with our own metrics in the format the caller prefers."""
+        body, kind = self.registry.render(call.request.headers.get("accept", ""))
+        return Response(body, headers={"Content-Type": kind})
+
+    async def root(self, call: Call) -> Response:
+        """Lead people to the pages."""
+        return RedirectResponse(self.home, status_code=302)
+
+
+def fault(request: Request, refusal: Refusal) -> Response:
+    """Answer an error as plain text, in the words Go's HTTP library uses for a missing page."""
+    known = {404: "404 page not found", 405: "Method Not Allowed"}
+    text = known.get(refusal.status, refusal.message)
+    return PlainTextResponse(text + "\n", refusal.status, refusal.headers)
