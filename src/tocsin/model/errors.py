@@ -6,6 +6,7 @@
     │   └── InvalidTenant    a tenant id that is no tenant id
     ├── LimitExceeded        a budget of a tenant is used up (try later, or raise the limit)
     ├── NotDurable           the store could not make a write durable; nothing was acknowledged
+    ├── StoreUnusable        a data directory cannot be opened or read: in use, too new, broken
     └── Unreachable          a peer did not answer in time or at all
 
 Expected outcomes are values (`Delivered | Retry | Rejected`), not exceptions. A message
@@ -39,6 +40,10 @@ class LimitExceeded(TocsinError):
 
 class NotDurable(TocsinError):
     """A write did not reach the disk; the caller must not be told it did."""
+
+
+class StoreUnusable(TocsinError):
+    """A store cannot be opened or read; the message says why and what the operator can do."""
 
 
 class Unreachable(TocsinError):
