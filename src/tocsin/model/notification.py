@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -61,6 +62,19 @@ class Notification(msgspec.Struct, frozen=True):
         """Return resolved when every alert is, else firing."""
         firing = any(a.status is Phase.FIRING for a in self.alerts)
         return Phase.FIRING if firing else Phase.RESOLVED
+
+
+def notification_id(tenant: TenantId, flush_key: str, integration: str) -> str:
+    """Return the id of what one flush tells one integration: 32 hex digits, same in every replay.
+
+    SHA-256 over the parts, each with its length before it, so that no two lists of parts
+    run together.
+    """
+    digest = hashlib.sha256()
+    for part in (tenant, flush_key, integration):
+        raw = part.encode("utf-8", "surrogatepass")
+        digest.update(len(raw).to_bytes(8, "big") + raw)
+    return digest.hexdigest()[:32]
 
 
 @dataclass(frozen=True, slots=True)
