@@ -75,13 +75,17 @@ class Endpoint:
 
 
 class Refusal(Exception):
-    """Ends a request with a status and a message fit for the caller."""
+    """Ends a request with a status and a message fit for the caller.
+
+    `code` is for dialects whose errors carry a number beside the status; 0 means none.
+    """
 
     def __init__(
-        self, status: int, message: str, *, headers: Mapping[str, str] | None = None
+        self, status: int, message: str, *, headers: Mapping[str, str] | None = None, code: int = 0
     ) -> None:
         super().__init__(message)
-        self.status, self.message, self.headers = status, message, dict(headers or {})
+        self.status, self.message, self.code = status, message, code
+        self.headers = dict(headers or {})
 
 
 Fault = Callable[[Request, Refusal], Response]
