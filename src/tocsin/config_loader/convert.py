@@ -170,6 +170,8 @@ class _Reader:
             return None
         fitting = [m for m in members if m is not type(None) and _fits(node, m)]
         candidates = fitting or [m for m in members if m is not type(None)]
+        if str in candidates and isinstance(node, ScalarNode):
+            return node.text  # `str | int | bool` says: a string, whatever it looks like
         if len(candidates) == 1:
             return self.read(node, candidates[0])
         return self._first_that_reads(node, sorted(candidates, key=lambda m: _rank(node, m)))
@@ -265,7 +267,7 @@ def _rank(node: Node, kind: Any) -> int:
     base = _bare(kind)
     if isinstance(node, ScalarNode) and type(resolve(node)) is base:
         return 0
-    return 2 if base in (str, Secret, Any, object) else 1
+    return 2 if base in (Secret, Any, object) else 1
 
 
 def _scalar(node: ScalarNode, base: Any) -> Any:
