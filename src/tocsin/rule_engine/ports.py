@@ -1,4 +1,4 @@
-"""What the rule stage needs of the world: answers to queries, a sink, and the alert stage's door."""
+"""What the rule stage needs of the world: answers, a sink, and the alert stage's door."""
 
 from __future__ import annotations
 

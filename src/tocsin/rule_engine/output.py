@@ -1,0 +1,52 @@
+"""What a rule wrote last, so that a series it no longer gives is ended with a staleness marker."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tocsin.model.labels import Labels
+from tocsin.model.sample import STALE
+from tocsin.model.series import Layout, Values
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One write: a layout and one value per series of it."""
+
+    layout: Layout
+    values: Values
+
+
+class RuleOutput:
+    """The series of one rule from write to write. `group` is unique within the tenant."""
+
+    def __init__(self, group: str) -> None:
+        self._layout = Layout(group, ())
+
+    def write(self, labels: tuple[Labels, ...], values: Sequence[float]) -> Batch | None:
+        """Return the next write, None when there is nothing to say.
+
+        The same label sets as before give the same layout object. Series that are gone since
+        the last write follow with a staleness marker, once.
+        """
+        before = self._layout
+        if labels == before.labels:
+            return Batch(before, np.array(values, dtype=np.float64)) if labels else None
+        self._layout = Layout(before.group, labels)
+        gone = _missing(before.labels, labels)
+        if not gone:
+            return Batch(self._layout, np.array(values, dtype=np.float64))
+        both = np.array([*values, *(STALE for _ in gone)], dtype=np.float64)
+        return Batch(Layout(before.group, labels + gone), both)
+
+    def end(self) -> Batch | None:
+        """Return the write that ends every series of the rule, None when it has none."""
+        return self.write((), ())
+
+
+def _missing(before: tuple[Labels, ...], after: tuple[Labels, ...]) -> tuple[Labels, ...]:
+    present = set(after)
+    return tuple(labels for labels in before if labels not in present)

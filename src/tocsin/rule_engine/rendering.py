@@ -1,0 +1,151 @@
+"""Labels and annotations of alerts: Go templates over the element that made the alert.
+
+A template may ask queries (`query`), but rendering is synchronous. So a text is rendered with
+the answers known so far; what it asked in vain is then fetched, and it is rendered anew. A
+text that asks nothing, which is nearly every one, is rendered once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from tocsin.model.errors import InvalidInput, TocsinError
+from tocsin.model.labels import Labels
+from tocsin.model.sample import Sample
+from tocsin.model.tenant import TenantId
+from tocsin.rule_engine.alerting import Seen, alert_labels, by_labels
+from tocsin.rule_engine.definition import RuleDef
+from tocsin.rule_engine.ports import Queries
+from tocsin.templating.budget import Budget
+from tocsin.templating.data import alert_data, rule_text
+from tocsin.templating.engine import TemplateSet
+from tocsin.templating.functions_prometheus import Query, QuerySample, prometheus_functions
+
+MAX_PASSES = 8  # how often a text may ask for what the answers before made it ask
+
+Failed = Callable[[float], None]
+
+
+@dataclass(slots=True)
+class Lookups:
+    """The `query` function: known answers; what is not known yet is noted in `wanted`."""
+
+    answers: dict[str, Sequence[QuerySample] | str] = field(default_factory=dict)
+    wanted: list[str] = field(default_factory=list)
+
+    def __call__(self, expr: str) -> Sequence[QuerySample]:
+        """Return the answer to `expr`, none for now if it was not asked. Raises InvalidInput."""
+        found = self.answers.get(expr)
+        if isinstance(found, str):
+            raise InvalidInput(found)
+        if found is None:
+            self.wanted.append(expr)
+            return ()
+        return found
+
+    async def fetch(self, tenant: TenantId, queries: Queries, *, at_ms: int) -> None:
+        """Ask what is wanted; a failed query becomes the text of its error."""
+        for expr in self.wanted:
+            try:
+                answer = await queries.instant(tenant, expr, at_ms=at_ms)
+                self.answers[expr] = [QuerySample(s.labels, s.value) for s in answer.samples]
+            except TocsinError as error:
+                self.answers[expr] = str(error)
+        self.wanted.clear()
+
+    def reset(self) -> None:
+        """Forget every answer: another evaluation begins."""
+        self.answers.clear()
+        self.wanted.clear()
+
+
+class Expander:
+    """Expands the templates of one alerting rule over one element at a time."""
+
+    def __init__(
+        self,
+        alert: str,
+        external_labels: Labels,
+        external_url: str,
+        *,
+        query: Query,
+    ) -> None:
+        """Offer the template functions of Prometheus, with this `query`."""
+        self._name = f"__alert_{alert}"
+        self._external_labels = external_labels
+        self._external_url = external_url
+        self._templates = TemplateSet(
+            prometheus_functions(query=query, external_url=external_url), budget=Budget()
+        )
+
+    def data(self, sample: Sample) -> object:
+        """Return what a template sees of one element."""
+        return alert_data(
+            labels=sample.labels,
+            external_labels=self._external_labels,
+            external_url=self._external_url,
+            value=sample.value,
+        )
+
+    def expand(self, text: str, data: object) -> str:
+        """Return what `text` makes of `data`. Raises InvalidInput (a TemplateError)."""
+        return self._templates.render(rule_text(text), data, name=self._name)
+
+    def check(self, text: str) -> None:
+        """Parse `text` only, as promtool does. Raises InvalidInput (a TemplateError)."""
+        self._templates.check(rule_text(text), name=self._name)
+
+
+class Renderer:
+    """Turns the elements of a rule's vector into alerts. Not for concurrent use."""
+
+    def __init__(
+        self, rule: RuleDef, external_labels: Labels, external_url: str, *, failed: Failed
+    ) -> None:
+        """Parse nothing yet; `failed` takes the number of texts that could not be rendered."""
+        self._rule = rule
+        self._failed = failed
+        self._failures = 0
+        self._lookups = Lookups()
+        self._expander = Expander(rule.name, external_labels, external_url, query=self._lookups)
+
+    async def alerts(
+        self, tenant: TenantId, samples: Sequence[Sample], *, queries: Queries, at_ms: int
+    ) -> dict[Labels, Seen]:
+        """Return the alerts that `samples` stand for, by label set.
+
+        A text that fails becomes `<error expanding template: …>`, as upstream. Raises
+        InvalidInput when two samples became the same alert.
+        """
+        self._lookups.reset()
+        found = self._all(samples)
+        for _ in range(MAX_PASSES):
+            if not self._lookups.wanted:
+                break
+            await self._lookups.fetch(tenant, queries, at_ms=at_ms)
+            found = self._all(samples)
+        if self._failures:
+            self._failed(self._failures)
+        return by_labels(found)
+
+    def _all(self, samples: Sequence[Sample]) -> list[tuple[Labels, Seen]]:
+        self._failures = 0
+        return [self._alert(sample) for sample in samples]
+
+    def _alert(self, sample: Sample) -> tuple[Labels, Seen]:
+        data = self._expander.data(sample)
+        own = {name: self._text(text, data) for name, text in self._rule.labels.pairs}
+        texts = ((name, self._text(text, data)) for name, text in self._rule.annotations.pairs)
+        labels = alert_labels(sample.labels, own, name=self._rule.name)
+        return labels, Seen(Labels(texts), sample.value)
+
+    def _text(self, text: str, data: object) -> str:
+        if "{{" not in text:
+            return text
+        try:
+            return self._expander.expand(text, data)
+        except InvalidInput as error:
+            self._failures += 1
+            return f"<error expanding template: {error}>"
+

@@ -1,0 +1,183 @@
+"""When rule groups are evaluated: each tenant's groups on their own intervals and phases.
+
+The phase of a group is a hash of its name, so that groups spread over the interval and keep
+their times over restarts and reloads. A round that takes longer than the interval makes the
+ones in between be missed, counted, and never made up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import xxhash
+
+from tocsin.model.clock import Clock
+from tocsin.model.tenant import TenantId
+from tocsin.rule_engine.config import RuleFile, RuleSettings
+from tocsin.rule_engine.definition import groups_of
+from tocsin.rule_engine.group import GroupRun, GroupSpec, Neighbours
+from tocsin.rule_engine.instruments import RuleInstruments
+from tocsin.rule_engine.ports import Firing, Queries, RuleSink
+from tocsin.rule_engine.restore import from_ms, to_ms
+from tocsin.rule_engine.views import AlertView, GroupView
+from tocsin.telemetry.logs import get_logger
+
+_LOG = get_logger("rule_engine")
+_PATIENCE = timedelta(seconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class TenantRules:
+    """All rules of one tenant: files by name, how to evaluate them, and where the UI is.
+
+    The files must have passed `check.check_rules`.
+    """
+
+    files: Mapping[str, RuleFile]
+    settings: RuleSettings = field(default_factory=RuleSettings)
+    external_url: str = ""
+
+
+@dataclass(slots=True)
+class _Scheduled:
+    run: GroupRun
+    task: asyncio.Task[None]
+
+
+class RuleGroups:
+    """The rule stage: evaluates the groups of every tenant and hands alerts to `firing`."""
+
+    def __init__(
+        self,
+        queries: Queries,
+        sink: RuleSink,
+        firing: Firing,
+        *,
+        clock: Clock,
+        instruments: RuleInstruments,
+    ) -> None:
+        """Bind the neighbours; nothing runs before `start`."""
+        self._near = Neighbours(queries, sink, firing, instruments)
+        self._clock = clock
+        self._groups: dict[TenantId, dict[str, _Scheduled]] = {}
+        self._locks: dict[TenantId, asyncio.Lock] = {}
+
+    async def start(self, tenant: TenantId, rules: TenantRules) -> None:
+        """Begin to evaluate; pending periods from before a restart go on."""
+        await self.reload(tenant, rules)
+
+    async def reload(self, tenant: TenantId, rules: TenantRules) -> None:
+        """Swap in new rules. Unchanged groups run on; rules that are gone resolve their alerts."""
+        async with self._locks.setdefault(tenant, asyncio.Lock()):
+            started = tenant in self._groups
+            before = self._groups.setdefault(tenant, {})
+            specs = {spec.group.key: spec for spec in _specs(tenant, rules)}
+            after: dict[str, _Scheduled] = {}
+            for key, spec in specs.items():
+                old = before.pop(key, None)
+                if old is not None and old.run.spec == spec:
+                    after[key] = old
+                else:
+                    after[key] = await self._replace(spec, old, restore=not started)
+            self._groups[tenant] = after
+            self._near.instruments.groups.labels(tenant).set(len(after))
+            for gone in before.values():
+                await _cancel(gone.task)
+                await gone.run.retire_all(now=self._clock.now())
+
+    async def stop(self, tenant: TenantId) -> None:
+        """Stop evaluating. Series and alerts stay as they are: a restart takes them up again."""
+        async with self._locks.setdefault(tenant, asyncio.Lock()):
+            for scheduled in self._groups.pop(tenant, {}).values():
+                await _cancel(scheduled.task)
+            self._near.instruments.groups.labels(tenant).set(0)
+
+    async def stop_all(self) -> None:
+        """Stop every tenant. Idempotent."""
+        for tenant in list(self._groups):
+            await self.stop(tenant)
+
+    def groups(self, tenant: TenantId) -> list[GroupView]:
+        """Return every group of `tenant`, by file, then in file order."""
+        return [s.run.view() for s in self._groups.get(tenant, {}).values()]
+
+    def alerts(self, tenant: TenantId) -> list[AlertView]:
+        """Return every pending and firing alert of `tenant`."""
+        return [a for group in self.groups(tenant) for rule in group.rules for a in rule.alerts]
+
+    async def _replace(
+        self, spec: GroupSpec, old: _Scheduled | None, *, restore: bool
+    ) -> _Scheduled:
+        run = GroupRun(spec, self._near)
+        if old is not None:
+            await _cancel(old.task)
+            gone = run.adopt(old.run)
+            await run.retire(gone, now=self._clock.now())
+        elif restore:
+            run.restore()
+        name = f"rules/{spec.tenant}/{spec.group.key}"
+        return _Scheduled(run, asyncio.create_task(self._rounds(run), name=name))
+
+    async def _rounds(self, run: GroupRun) -> None:
+        """Evaluate a group for ever, once per slot."""
+        interval = run.spec.group.interval
+        phase = phase_ms(run.spec.tenant, run.spec.group.key, interval)
+        slot = next_slot(self._clock.now(), interval, phase)
+        instruments = self._near.instruments
+        while True:
+            if not await self._reached(slot, interval):
+                slot = next_slot(self._clock.now(), interval, phase)
+                continue
+            lag = self._clock.now() - slot
+            instruments.lag.labels(run.spec.tenant).set(lag.total_seconds())
+            try:
+                await run.evaluate(slot)
+            except Exception as error:  # noqa: BLE001 - edge of the task loop
+                _LOG.bug("Rule group failed", error, tenant=run.spec.tenant)
+            slot, missed = following(slot, self._clock.now(), interval)
+            instruments.iterations.labels(run.spec.tenant).inc(1 + missed)
+            instruments.missed.labels(run.spec.tenant).inc(missed)
+
+    async def _reached(self, slot: datetime, interval: timedelta) -> bool:
+        """Wait for `slot`; False when the clock was put back meanwhile and it is not near."""
+        try:
+            async with asyncio.timeout((interval + _PATIENCE).total_seconds()):
+                await self._clock.sleep_until(slot)
+        except TimeoutError:
+            return False
+        return True
+
+
+def phase_ms(tenant: TenantId, group_key: str, interval: timedelta) -> int:
+    """Return where in its interval a group is evaluated, in milliseconds; stable for ever."""
+    name = f"{tenant};{group_key}".encode(errors="replace")
+    return xxhash.xxh64_intdigest(name) % (interval // timedelta(milliseconds=1))
+
+
+def next_slot(now: datetime, interval: timedelta, phase: int) -> datetime:
+    """Return the first time of a group strictly after `now`; `phase` in milliseconds."""
+    step = interval // timedelta(milliseconds=1)
+    now_ms = to_ms(now)
+    return from_ms(now_ms + step - (now_ms - phase) % step)
+
+
+def following(slot: datetime, now: datetime, interval: timedelta) -> tuple[datetime, int]:
+    """Return the slot after `slot`, and how many before it are missed.
+
+    When later slots have passed already, it is the last of them: evaluated at once.
+    """
+    late = max(0, (now - slot) // interval - 1)
+    return slot + (late + 1) * interval, late
+
+
+def _specs(tenant: TenantId, rules: TenantRules) -> list[GroupSpec]:
+    groups = groups_of(rules.files, rules.settings)
+    return [GroupSpec(tenant, group, rules.settings, rules.external_url) for group in groups]
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
