@@ -1,0 +1,267 @@
+"""The samples of one tenant in memory: series, their groups, and how they are read.
+
+The head answers three questions (what does a layout come to, is this sample new, what lies in
+this window) and takes what was decided. It refuses nothing and writes no file: `admission`
+says what may enter, `wal` keeps it over a restart, `tenant_store` puts the three together.
+
+A sample lies either in a row of a group or in a `SingleSeries`, never in both; readers merge
+the two. Reading costs Python work for each series found and each chunk touched, none for a
+sample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+
+from tocsin.model.labels import Labels
+from tocsin.model.matchers import Matcher
+from tocsin.model.series import Layout, Series, Times, Values
+from tocsin.timeseries.catalog import Catalog
+from tocsin.timeseries.group import Binding, Group, Slots
+from tocsin.timeseries.membership import Membership
+from tocsin.timeseries.options import Limits, Refusal
+from tocsin.timeseries.postings import NO_SERIES, Mask, SeriesIds
+from tocsin.timeseries.selection import Selection
+from tocsin.timeseries.single import SingleSeries
+
+
+class Head:
+    """Everything one tenant has in memory. Not thread-safe."""
+
+    def __init__(self, *, chunk_slots: int) -> None:
+        self.catalog = Catalog()
+        self.samples = 0
+        self.newest_ms: int | None = None
+        self._chunk_slots = chunk_slots
+        self._membership = Membership()
+        self._names: dict[str, int] = {}
+        self._groups: list[Group | None] = []
+        self._vacant: list[int] = []
+        self._singles: dict[int, SingleSeries] = {}
+
+    # -- taking in ---------------------------------------------------------------------------
+
+    def enter(self, labels: Labels, limits: Limits) -> int | Refusal:
+        """Return the id of a series, entering a new one if the limits allow it."""
+        known = self.catalog.find(labels)
+        if known is not None:
+            return known
+        refusal = limits.refusal(labels)
+        if refusal is None and len(self.catalog) >= limits.active_series:
+            refusal = Refusal.ACTIVE_SERIES
+        return refusal or self.catalog.add(labels)
+
+    def bind(self, layout: Layout, limits: Limits) -> tuple[Group, Binding]:
+        """Return the group of a layout and what its positions come to.
+
+        O(1) while the same layout object is passed again; series refused for want of room
+        are tried again as soon as there is room.
+        """
+        group = self.group(layout.group)
+        binding = group.binding
+        if binding is not None and binding.layout is layout and not self._may_grow(binding, limits):
+            return group, binding
+        columns, binding = self._resolve(layout, limits)
+        self.set_columns(group, columns)
+        group.binding = binding
+        return group, binding
+
+    def group(self, name: str) -> Group:
+        """Return the group called `name`, making it when there is none."""
+        index = self._names.get(name)
+        if index is None:
+            return self._open_group(name)
+        return self._at(index)
+
+    def set_columns(self, group: Group, columns: SeriesIds) -> None:
+        """Say which series the next rows of `group` hold; equal columns stay the same object."""
+        if not np.array_equal(group.columns, columns):
+            group.columns = columns
+
+    def fits(self, group: Group, ts_ms: int) -> bool:
+        """Tell whether a whole row may follow: newer than all its series and all its rows."""
+        newest = group.newest
+        if newest is not None and newest >= ts_ms:
+            return False
+        return bool((self.catalog.newest_times[group.columns] < ts_ms).all())
+
+    def add_row(self, group: Group, ts_ms: int, row: Values) -> None:
+        """Take one sample for each of the group's columns; `fits` must hold."""
+        if group.add(ts_ms, row, slots=self._chunk_slots):
+            self._membership.fit(self.catalog.size)
+            self._membership.add(group.columns, group.index)
+        self.catalog.newest_times[group.columns] = ts_ms
+        self.catalog.newest_values[group.columns] = row
+        self._count(len(row), ts_ms)
+
+    def add_samples(self, sids: SeriesIds, times: Times, values: Values) -> None:
+        """Take samples one by one; none of them may be there already."""
+        newest_times, newest_values = self.catalog.newest_times, self.catalog.newest_values
+        for sid, ts_ms, value in zip(sids.tolist(), times.tolist(), values, strict=True):
+            single = self._singles.get(sid)
+            if single is None:
+                single = self._singles[sid] = SingleSeries()
+            single.add(ts_ms, value)
+            if ts_ms > newest_times[sid]:
+                newest_times[sid] = ts_ms
+                newest_values[sid] = value
+        if len(sids):
+            self._count(len(sids), int(times.max()))
+
+    # -- reading -----------------------------------------------------------------------------
+
+    def value_at(self, sid: int, ts_ms: int) -> np.float64 | None:
+        """Return the sample of one series at exactly `ts_ms`, None when there is none."""
+        if self.catalog.newest_times[sid] == ts_ms:
+            value: np.float64 = self.catalog.newest_values[sid]
+            return value
+        found = self._read(np.asarray([sid], np.int32), ts_ms, ts_ms).series(self.catalog.labels)
+        return np.float64(found[0].values[0]) if found else None
+
+    def select(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> list[Series]:
+        """Return the samples with start <= t <= end of the series selected, in label order."""
+        sids = self.catalog.select(matchers)
+        return self._read(sids, start_ms, end_ms).series(self.catalog.labels)
+
+    def present(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> Mask:
+        """Mark the series selected that have a sample with start <= t <= end."""
+        mask = np.zeros(self.catalog.size, np.bool_)
+        sids = self.catalog.select(matchers)
+        for group in self._groups_of(sids):
+            for chunk, _ in group.between(start_ms, end_ms):
+                mask[chunk.columns] = True
+        for sid, single in self._singles_of(sids):
+            mask[sid] |= bool(single.read(start_ms, end_ms)[0].size)
+        wanted = np.zeros_like(mask)
+        wanted[sids] = True
+        mask &= wanted
+        return mask
+
+    def _read(self, sids: SeriesIds, start_ms: int, end_ms: int) -> Selection:
+        selection = Selection(sids)
+        slots: Slots = np.full(self.catalog.size, -1, np.int32)
+        slots[sids] = np.arange(len(sids), dtype=np.int32)
+        for group in self._groups_of(sids):
+            for run in group.read(slots, start_ms, end_ms):
+                selection.add_run(run)
+        for sid, single in self._singles_of(sids):
+            selection.add_single(int(slots[sid]), *single.read(start_ms, end_ms))
+        return selection
+
+    # -- forgetting --------------------------------------------------------------------------
+
+    def expire(self, horizon_ms: int) -> list[int]:
+        """Forget chunks and single samples that ended before `horizon_ms`.
+
+        Return the ids of the series that thereby have no sample left; they are gone.
+        """
+        for group in list(self._all_groups()):
+            self._expire_group(group, horizon_ms)
+        for sid, single in list(self._singles.items()):
+            self.samples -= single.drop_before(horizon_ms)
+            if not len(single):
+                del self._singles[sid]
+        return self.remove_empty()
+
+    def _count(self, samples: int, newest_ms: int) -> None:
+        self.samples += samples
+        known = self.newest_ms
+        self.newest_ms = newest_ms if known is None else max(known, newest_ms)
+
+    def unbind(self) -> None:
+        """Resolve every layout anew when it comes next."""
+        for group in self._all_groups():
+            group.binding = None
+
+    def _expire_group(self, group: Group, horizon_ms: int) -> None:
+        dropped = group.drop_before(horizon_ms)
+        self.samples -= sum(chunk.values.size for chunk in dropped)
+        left = {id(chunk.columns): chunk.columns for chunk in group.chunks}
+        gone = {id(c.columns): c.columns for c in dropped if id(c.columns) not in left}
+        if gone:
+            lost = _union(gone.values())
+            kept = _union(left.values())
+            self._membership.discard(np.setdiff1d(lost, kept, assume_unique=True), group.index)
+        if not group.chunks:
+            del self._names[group.name]
+            self._groups[group.index] = None
+            self._vacant.append(group.index)
+
+    def remove_empty(self) -> list[int]:
+        """Take out the series that have no sample, and return their ids."""
+        everyone = np.flatnonzero(self.catalog.in_use).astype(np.int32)
+        self._membership.fit(self.catalog.size)
+        homeless = everyone[~self._membership.anywhere(everyone)].tolist()
+        gone = [sid for sid in homeless if sid not in self._singles]
+        if gone:
+            dead = np.zeros(self.catalog.size, np.bool_)
+            dead[gone] = True
+            for group in self._all_groups():
+                self._invalidate(group, dead)
+            self.catalog.remove(gone)
+        return gone
+
+    def _invalidate(self, group: Group, dead: Mask) -> None:
+        if dead[group.columns].any():
+            group.binding = None
+            group.columns = NO_SERIES
+
+    # -- groups ------------------------------------------------------------------------------
+
+    def _open_group(self, name: str) -> Group:
+        index = self._vacant.pop() if self._vacant else len(self._groups)
+        group = Group(name, index)
+        if index == len(self._groups):
+            self._groups.append(group)
+        else:
+            self._groups[index] = group
+        self._names[name] = index
+        return group
+
+    def _at(self, index: int) -> Group:
+        group = self._groups[index]
+        if group is None:
+            raise KeyError(index)
+        return group
+
+    def _all_groups(self) -> Iterator[Group]:
+        return (group for group in self._groups if group is not None)
+
+    def _groups_of(self, sids: SeriesIds) -> Iterator[Group]:
+        self._membership.fit(self.catalog.size)
+        return (self._at(index) for index in self._membership.groups_of(sids))
+
+    def _singles_of(self, sids: SeriesIds) -> Iterator[tuple[int, SingleSeries]]:
+        if not self._singles:
+            return
+        for sid in sids.tolist():
+            single = self._singles.get(sid)
+            if single is not None:
+                yield sid, single
+
+    def _may_grow(self, binding: Binding, limits: Limits) -> bool:
+        full = len(self.catalog) >= limits.active_series
+        return Refusal.ACTIVE_SERIES in binding.refused and not full
+
+    def _resolve(self, layout: Layout, limits: Limits) -> tuple[SeriesIds, Binding]:
+        first: dict[int, int] = {}
+        repeats: list[tuple[int, int]] = []
+        refused: dict[str, int] = {}
+        for position, labels in enumerate(layout.labels):
+            sid = self.enter(labels, limits)
+            if isinstance(sid, Refusal):
+                refused[sid] = refused.get(sid, 0) + 1
+            elif sid in first:
+                repeats.append((position, first[sid]))
+            else:
+                first[sid] = position
+        columns = np.fromiter(first, np.int32, len(first))
+        whole = len(first) == len(layout.labels)
+        kept = None if whole else np.fromiter(first.values(), np.intp, len(first))
+        return columns, Binding(layout, kept, tuple(repeats), refused)
+
+
+def _union(columns: Iterable[SeriesIds]) -> SeriesIds:
+    return np.unique(np.concatenate((NO_SERIES, *columns)))

@@ -1,0 +1,150 @@
+"""Reading a log back into memory at start.
+
+Every segment is read as far as its frames are whole and right. What follows the last good
+frame is cut off and counted as lost: after a crash that is the torn end of the last write.
+Later segments do not depend on an earlier one, so damage in one costs the rest of that one
+only. A segment of another format or tenant is left as it is and counted as lost. Start never
+fails on what a log holds; it does fail when a file cannot be read at all.
+
+Samples go through the rules of admission again (any age allowed), so that a sample written
+twice, because its first write was not acknowledged, counts once.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+import numpy as np
+import zstandard
+
+from tocsin.model.sample import Metadata
+from tocsin.model.series import Times, Values
+from tocsin.model.tenant import TenantId
+from tocsin.timeseries import records
+from tocsin.timeseries.admission import FURTHEST_MS, Admission
+from tocsin.timeseries.frames import Frame, read_frames
+from tocsin.timeseries.group import Group
+from tocsin.timeseries.head import Head
+from tocsin.timeseries.postings import SeriesIds
+from tocsin.timeseries.records import BadRecord, Bits, Packer, RecordType
+from tocsin.timeseries.segments import Segment
+
+_MEANINGLESS = (ValueError, LookupError, struct.error, zstandard.ZstdError, msgspec.MsgspecError)
+
+
+@dataclass(slots=True)
+class _Layout:
+    group: Group
+    columns: SeriesIds
+    bits: Bits
+
+
+@dataclass(slots=True)
+class _Definitions:
+    """What the segment being read has defined so far."""
+
+    sids: list[int] = field(default_factory=list)
+    layouts: dict[int, _Layout] = field(default_factory=dict)
+
+
+class Recovery:
+    """Puts the segments of one tenant into a head, in order. `lost_bytes` counts the rest."""
+
+    def __init__(self, tenant: TenantId, head: Head, metadata: dict[str, Metadata]) -> None:
+        self.lost_bytes = 0
+        self._tenant = tenant
+        self._head = head
+        self._metadata = metadata
+        self._packer = Packer()
+        self._strings: dict[str, str] = {}
+        self._defined = _Definitions()
+        self._apply: Mapping[int, Callable[[memoryview, Segment], None]] = {
+            RecordType.SERIES: self._series,
+            RecordType.LAYOUT: self._layout,
+            RecordType.ROW: self._row,
+            RecordType.SAMPLES: self._samples,
+            RecordType.METADATA: self._describe,
+        }
+
+    def read(self, segment: Segment) -> bool:
+        """Read one segment and cut off its torn end; tell whether any of it was understood."""
+        self._defined = _Definitions()
+        end, torn = 0, True
+        for frame in read_frames(memoryview(segment.path.read_bytes())):
+            torn = self._understood(frame, segment, first=end == 0)
+            if not torn:
+                break
+            end = frame.end
+        self.lost_bytes += segment.size - end
+        if torn and (end < segment.size or not end):
+            _cut(segment, end)
+        return end > 0
+
+    def _understood(self, frame: Frame, segment: Segment, *, first: bool) -> bool:
+        try:
+            if first:
+                _check_first(frame, self._tenant)
+            else:
+                self._apply[frame.type](frame.payload, segment)
+        except _MEANINGLESS:
+            return False
+        return True
+
+    def _series(self, payload: memoryview, _: Segment) -> None:
+        found = records.read_series(payload, self._strings)
+        self._defined.sids.extend(self._head.catalog.add(labels) for labels in found)
+
+    def _layout(self, payload: memoryview, _: Segment) -> None:
+        ref, name, refs = records.read_layout(payload, self._packer)
+        columns = self._known(refs)
+        group = self._head.group(name)
+        self._defined.layouts[ref] = _Layout(group, columns, np.zeros(len(columns), np.uint64))
+
+    def _row(self, payload: memoryview, segment: Segment) -> None:
+        ref, ts_ms, change = records.read_row(payload, self._packer)
+        layout = self._defined.layouts[ref]
+        layout.bits = layout.bits ^ change
+        values: Values = layout.bits.view(np.float64)
+        if layout.group.columns is not layout.columns:
+            self._head.set_columns(layout.group, layout.columns)
+            layout.columns = layout.group.columns
+        if self._head.fits(layout.group, ts_ms):
+            self._head.add_row(layout.group, ts_ms, values)
+        else:
+            self._admit(layout.columns, np.full(len(values), ts_ms, np.int64), values)
+        segment.saw(ts_ms)
+
+    def _samples(self, payload: memoryview, segment: Segment) -> None:
+        refs, times, values = records.read_samples(payload, self._packer)
+        self._admit(self._known(refs), times, values)
+        segment.saw(int(times.max()))
+
+    def _describe(self, payload: memoryview, _: Segment) -> None:
+        self._metadata.update(records.read_metadata(payload))
+
+    def _admit(self, sids: SeriesIds, times: Times, values: Values) -> None:
+        batch = Admission(self._head, window_ms=2 * FURTHEST_MS)
+        for sid, ts_ms, value in zip(sids.tolist(), times.tolist(), values.tolist(), strict=True):
+            batch.offer(sid, ts_ms, value)
+        self._head.add_samples(*batch.accepted())
+
+    def _known(self, refs: records.Refs) -> SeriesIds:
+        return np.asarray(self._defined.sids, np.int32)[refs]
+
+
+def _check_first(frame: Frame, tenant: TenantId) -> None:
+    if frame.type != RecordType.HEADER:
+        raise BadRecord("a segment begins with its header")
+    records.check_header(frame.payload, tenant)
+
+
+def _cut(segment: Segment, end: int) -> None:
+    if end == 0:
+        segment.path.unlink()
+        return
+    os.truncate(segment.path, end)
+    segment.size = end
