@@ -1,0 +1,231 @@
+"""The pages: sign in with a token, and see the alerts of one tenant.
+
+Everything is readable without a script; nothing from outside is loaded (strict CSP). Alert
+data is escaped by the templates, and a link is only made of an http or https address.
+"""
+
+from __future__ import annotations
+
+import importlib.resources
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import parse_qs, quote, urlsplit
+
+import jinja2
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from tocsin.alert_manager.alerts import Alerts
+from tocsin.alert_manager.matcher_syntax import parse_matchers
+from tocsin.alert_manager.views import AlertFilter, AlertView
+from tocsin.api.http import SESSION_COOKIE, Access, Call, Dialect, Endpoint, Refusal
+from tocsin.model.alert import AlertState
+from tocsin.model.clock import Clock
+from tocsin.model.duration import format_duration
+from tocsin.model.errors import InvalidInput
+from tocsin.model.matchers import Matchers
+from tocsin.model.severity import Severity, severity_of
+from tocsin.model.tenant import TenantId
+from tocsin.security.permissions import Permission
+from tocsin.security.sessions import Sessions
+
+HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; object-src 'none'; base-uri 'none'; "
+    "frame-ancestors 'none'; form-action 'self'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+MOST_ROWS = 500  # a page is read by a person; the API has the rest
+_TYPES = {"css": "text/css", "svg": "image/svg+xml"}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One alert as the page shows it."""
+
+    name: str
+    severity: Severity
+    state: AlertState
+    summary: str
+    since: str
+    labels: tuple[tuple[str, str], ...]
+    why: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """The routes below `/ui`; `access` is asked at each sign-in, since a reload replaces it."""
+
+    alerts: Alerts
+    sessions: Sessions
+    access: Callable[[], Access]
+    clock: Clock
+    secure_cookies: bool = False
+
+    def dialect(self) -> Dialect:
+        """Return the routes."""
+        return Dialect(
+            "/ui",
+            (
+                Endpoint("", ("GET",), Permission.READ, self.show_alerts),
+                Endpoint("/alerts", ("GET",), Permission.READ, self.show_alerts),
+                Endpoint("/login", ("GET",), Permission.PUBLIC, self.show_login),
+                Endpoint("/login", ("POST",), Permission.PUBLIC, self.login),
+                Endpoint("/logout", ("POST",), Permission.PUBLIC, self.logout),
+                Endpoint("/static/{name}", ("GET",), Permission.PUBLIC, self.static),
+            ),
+            fault,
+        )
+
+    async def show_alerts(self, call: Call) -> Response:
+        """Show a tenant's alerts, worst first; `filter` takes matchers."""
+        if call.scoped_to is None:
+            return self._choose_tenant(call)
+        tenant, now = call.tenant, self.clock.now()
+        text = call.request.query_params.get("filter", "")
+        try:
+            matchers, problem = self._matchers(tenant, text), ""
+        except InvalidInput as error:
+            matchers, problem = (), str(error)
+        found = self.alerts.query_alerts(tenant, now, AlertFilter(matchers=matchers))
+        rows = sorted((row(view, now) for view in found), key=_worst_first)
+        return self._page(
+            call.request,
+            "alerts.html",
+            tenant=tenant,
+            rows=rows[:MOST_ROWS],
+            total=len(rows),
+            counts={s: sum(r.severity is s for r in rows) for s in Severity},
+            suppressed=sum(r.state is AlertState.SUPPRESSED for r in rows),
+            filter=text,
+            problem=problem,
+            now=now,
+            principal=call.principal,
+        )
+
+    async def show_login(self, call: Call) -> Response:
+        """Ask for a token."""
+        return self._page(call.request, "login.html", problem="")
+
+    async def login(self, call: Call) -> Response:
+        """Begin a session for the principal whose token was given."""
+        _same_origin(call.request)
+        form = parse_qs((await call.body()).decode(errors="replace"))
+        principal = self.access().tokens.authenticate(form.get("token", [""])[0].strip())
+        if principal is None:
+            page = self._page(call.request, "login.html", problem="This token is not known.")
+            page.status_code = 401
+            return page
+        home = _base(call.request)
+        if principal.tenant is not None and not home.endswith(f"/t/{principal.tenant}"):
+            home += f"/t/{principal.tenant}"
+        answer = RedirectResponse(f"{home}/ui", status_code=303)
+        answer.set_cookie(
+            SESSION_COOKIE,
+            self.sessions.begin(principal, now=self.clock.now()),
+            httponly=True,
+            secure=self.secure_cookies,
+            samesite="lax",
+        )
+        return answer
+
+    async def logout(self, call: Call) -> Response:
+        """End the session."""
+        _same_origin(call.request)
+        self.sessions.end(call.request.cookies.get(SESSION_COOKIE, ""))
+        answer = RedirectResponse(f"{_base(call.request)}/ui/login", status_code=303)
+        answer.delete_cookie(SESSION_COOKIE)
+        return answer
+
+    async def static(self, call: Call) -> Response:
+        """Return a file of ours."""
+        name = str(call.request.path_params["name"])
+        kind = _TYPES.get(name.rpartition(".")[2])
+        file = importlib.resources.files("tocsin.api.ui") / "static" / name
+        if kind is None or not file.is_file():
+            raise Refusal(404, "not found")
+        return Response(
+            file.read_bytes(), media_type=kind, headers={"Cache-Control": "max-age=300"}
+        )
+
+    def _choose_tenant(self, call: Call) -> Response:
+        tenants = sorted(self.access().tenants)
+        return self._page(call.request, "tenants.html", tenants=tenants)
+
+    def _matchers(self, tenant: TenantId, text: str) -> Matchers:
+        return parse_matchers(text, self.alerts.matcher_mode(tenant)) if text.strip() else ()
+
+    def _page(self, request: Request, template: str, **values: Any) -> Response:
+        html = _TEMPLATES.get_template(template).render(base=_base(request), **values)
+        return HTMLResponse(html, headers=HEADERS)
+
+
+def row(view: AlertView, now: datetime) -> Row:
+    """Return an alert as the page shows it."""
+    labels, notes = view.alert.labels, view.alert.annotations
+    url = view.alert.generator_url
+    return Row(
+        name=labels.value("alertname") or "(no name)",
+        severity=severity_of(labels.value("severity")),
+        state=view.state,
+        summary=notes.value("summary") or notes.value("description"),
+        since=format_duration(_whole_seconds(now, view.alert.starts_at)),
+        labels=tuple(p for p in labels.pairs if p[0] not in ("alertname", "severity")),
+        why=_why(view),
+        source=url if urlsplit(url).scheme in ("http", "https") else "",
+    )
+
+
+def fault(request: Request, refusal: Refusal) -> Response:
+    """Send who is not signed in to the sign-in page; show any other refusal in words."""
+    if refusal.status == 401:
+        return RedirectResponse(f"{_base(request)}/ui/login", status_code=303)
+    values = {"status": refusal.status, "message": refusal.message}
+    html = _TEMPLATES.get_template("fault.html").render(base=_base(request), **values)
+    return HTMLResponse(html, refusal.status, {**HEADERS, **refusal.headers})
+
+
+def _why(view: AlertView) -> str:
+    """Say in words why an alert is not notified."""
+    reasons = [
+        (view.silenced_by, "silenced by"),
+        (view.inhibited_by, "inhibited by"),
+        (view.muted_by, "muted by"),
+    ]
+    return "; ".join(f"{words} {', '.join(ids)}" for ids, words in reasons if ids)
+
+
+def _worst_first(shown: Row) -> tuple[bool, int, str]:
+    quiet = shown.state is AlertState.SUPPRESSED
+    return quiet, list(Severity).index(shown.severity), shown.name
+
+
+def _whole_seconds(now: datetime, then: datetime) -> timedelta:
+    return max(now.replace(microsecond=0) - then.replace(microsecond=0), timedelta(0))
+
+
+def _base(request: Request) -> str:
+    """Return what stands before `/ui` in the path: a route prefix, a tenant mount, or nothing."""
+    return quote(request.scope["path"].partition("/ui")[0])
+
+
+def _same_origin(request: Request) -> None:
+    """Refuse a form that another site sent (Fetch Metadata; Origin for older browsers)."""
+    site = request.headers.get("sec-fetch-site")
+    origin = request.headers.get("origin")
+    foreign = origin is not None and urlsplit(origin).netloc != request.headers.get("host")
+    if (site is not None and site not in ("same-origin", "none")) or (site is None and foreign):
+        raise Refusal(403, "this form was sent from another site")
+
+
+_TEMPLATES = jinja2.Environment(
+    loader=jinja2.PackageLoader("tocsin.api.ui"),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
