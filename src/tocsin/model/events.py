@@ -17,11 +17,11 @@ class EntryKind(StrEnum):
     """What a log entry holds."""
 
     ALERTS = "alerts"  # body: the JSON array of POST /api/v2/alerts, as it came
-    SILENCE = "silence"  # body: one silence as stored (JSON)
+    SILENCE = "silence"  # body: one silence as put, and an id to spare (JSON)
     EXPIRE = "expire"  # body: a silence id
     REPORT = "report"  # body: a DeliveryReport (JSON)
-    TICK = "tick"  # body: empty; due groups are flushed as of `at`
-    CONFIG = "config"  # body: hash of the configuration; groups are rebuilt
+    TICK = "tick"  # body: empty; only `at` matters (every entry flushes the groups due by then)
+    CONFIG = "config"  # body: hash and source of the alert configuration; groups are rebuilt
 
 
 class LogEntry(msgspec.Struct, frozen=True):
@@ -54,7 +54,9 @@ class GroupFlush:
     """One flush of one aggregation group, after silences, inhibition and mute times.
 
     `alerts` holds every unsuppressed alert of the group; `targets` may be empty when nothing
-    is to be said. `key` is unique and stable: the same flush has it in every replay.
+    is to be said. `key` is unique and stable: the same flush has it in every replay. `void`
+    names unfinished notifications that must not be sent any more and have no successor: what
+    they told has been silenced since.
     """
 
     key: str
@@ -65,6 +67,7 @@ class GroupFlush:
     targets: tuple[Target, ...]
     at: datetime
     route_labels: Labels
+    void: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
