@@ -77,12 +77,6 @@ def notification_id(tenant: TenantId, flush_key: str, integration: str) -> str:
     return digest.hexdigest()[:32]
 
 
-def notification_id(tenant: TenantId, flush_key: str, integration: str) -> str:
-    """Return the id of what one flush tells one integration: 32 hex digits, the same in replays."""
-    parts = "\0".join((tenant, flush_key, integration))
-    return hashlib.blake2b(parts.encode(), digest_size=16).hexdigest()
-
-
 @dataclass(frozen=True, slots=True)
 class Delivered:
     """The receiver has it."""
