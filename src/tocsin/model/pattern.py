@@ -43,6 +43,16 @@ class Pattern:
             return self._literals is not None and value in self._literals
         return self._program.fullmatch(value) is not None
 
+    def groups(self, value: str) -> dict[str, str] | None:
+        """Return what the groups captured, by number ("0" is all) and by name; None: no match."""
+        if self._program is None:
+            return {"0": value} if self.matches(value) else None
+        found = self._program.fullmatch(value)
+        if found is None:
+            return None
+        captured = {str(i): text or "" for i, text in enumerate((value, *found.groups()))}
+        return captured | {name: text or "" for name, text in found.groupdict().items()}
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Pattern) and other.text == self.text
 

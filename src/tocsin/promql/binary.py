@@ -1,0 +1,89 @@
+"""Infix operators: scalars and vectors in every combination."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from tocsin.promql.ast import Binary, BinaryOp
+from tocsin.promql.grid import Floats, Grid, stacked
+from tocsin.promql.matching import either, joined, signatures
+from tocsin.promql.scope import Scope, Value
+
+_ARITHMETIC: dict[BinaryOp, Callable[[Floats, Floats], Floats]] = {
+    BinaryOp.ADD: np.add,
+    BinaryOp.SUB: np.subtract,
+    BinaryOp.MUL: np.multiply,
+    BinaryOp.DIV: np.divide,
+    BinaryOp.MOD: np.fmod,
+    BinaryOp.POW: np.power,
+    BinaryOp.ATAN2: np.arctan2,
+}
+_COMPARISON: dict[BinaryOp, Callable[[Floats, Floats], Floats]] = {
+    BinaryOp.EQ: np.equal,
+    BinaryOp.NE: np.not_equal,
+    BinaryOp.LT: np.less,
+    BinaryOp.LE: np.less_equal,
+    BinaryOp.GT: np.greater,
+    BinaryOp.GE: np.greater_equal,
+}
+_OPERATORS = _ARITHMETIC | _COMPARISON
+
+
+def binary(scope: Scope, node: Binary, left: Value, right: Value) -> Value:
+    """Return the value of an infix operation on the values of its operands."""
+    if isinstance(left, Grid) and isinstance(right, Grid):
+        if node.op.is_set:
+            return _SETS[node.op](node, left, right)
+        return _vectors(scope, node, left, right)
+    if isinstance(left, Grid):
+        return _with_scalar(scope, node, left, np.asarray(right), scalar_left=False)
+    if isinstance(right, Grid):
+        return _with_scalar(scope, node, right, np.asarray(left), scalar_left=True)
+    return _OPERATORS[node.op](np.asarray(left), np.asarray(right)).astype(np.float64)
+
+
+def _with_scalar(
+    scope: Scope, node: Binary, grid: Grid, scalar: Floats, *, scalar_left: bool
+) -> Grid:
+    row = scalar[None, :]
+    left, right = (row, grid.values) if scalar_left else (grid.values, row)
+    outcome = np.broadcast_to(_OPERATORS[node.op](left, right), grid.values.shape)
+    if node.op.is_comparison and not node.return_bool:
+        return grid.where(outcome.astype(np.bool_)).compact()
+    return grid.with_values(outcome.astype(np.float64)).nameless(delayed=scope.delayed)
+
+
+def _vectors(scope: Scope, node: Binary, left: Grid, right: Grid) -> Grid:
+    pairs = joined(node, left, right)
+    outcome = _OPERATORS[node.op](pairs.left, pairs.right)
+    if node.op.is_comparison and not node.return_bool:
+        kept = pairs.grid.with_values(pairs.left)
+        return kept.where(outcome.astype(np.bool_)).merged().compact()
+    grid = pairs.grid.with_values(outcome.astype(np.float64))
+    if node.return_bool:
+        return grid.nameless(delayed=scope.delayed).merged()
+    return grid.merged()
+
+
+def _and(node: Binary, left: Grid, right: Grid) -> Grid:
+    ids, other, count = signatures(node.matching, left, right)
+    return left.where(either(right, other, count)[ids]).compact()
+
+
+def _unless(node: Binary, left: Grid, right: Grid) -> Grid:
+    ids, other, count = signatures(node.matching, left, right)
+    return left.where(~either(right, other, count)[ids]).compact()
+
+
+def _or(node: Binary, left: Grid, right: Grid) -> Grid:
+    ids, other, count = signatures(node.matching, left, right)
+    return stacked([left, right.where(~either(left, ids, count)[other]).compact()])
+
+
+_SETS: dict[BinaryOp, Callable[[Binary, Grid, Grid], Grid]] = {
+    BinaryOp.AND: _and,
+    BinaryOp.OR: _or,
+    BinaryOp.UNLESS: _unless,
+}

@@ -1,0 +1,144 @@
+"""Which elements of two vectors meet: signatures, cardinalities, and the labels of the result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from tocsin.model.labels import METRIC_NAME, Labels
+from tocsin.promql.ast import Binary, Cardinality, Matching
+from tocsin.promql.errors import ExecutionError
+from tocsin.promql.grid import Bools, Floats, Grid, Ints, numbered
+
+_MANY_TO_ONE = (
+    "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)"
+)
+_NOT_UNIQUE = "multiple matches for labels: grouping labels must ensure unique matches"
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Elements that met: the operands, and a grid with the labels and mask of the result."""
+
+    left: Floats
+    right: Floats
+    grid: Grid
+
+
+def signatures(matching: Matching, left: Grid, right: Grid) -> tuple[Ints, Ints, int]:
+    """Return the signature numbers of both sides' rows, equal where they match; and how many."""
+    key = _signature(matching)
+    rows = [*left.labels, *right.labels]
+    ids, count = numbered(key(labels) for labels in rows)
+    return ids[: len(left.labels)], ids[len(left.labels) :], count
+
+
+def _signature(matching: Matching) -> Callable[[Labels], object]:
+    if matching.on:
+        names = matching.labels
+        return lambda labels: tuple([labels.value(name) for name in names])
+    gone = frozenset((*matching.labels, METRIC_NAME))
+    return lambda labels: tuple([pair for pair in labels.pairs if pair[0] not in gone])
+
+
+def either(grid: Grid, ids: Ints, count: int) -> Bools:
+    """Return per signature and step whether any row with it is present."""
+    found = np.zeros((count, grid.present.shape[1]), dtype=np.bool_)
+    np.logical_or.at(found, ids, grid.present)
+    return found
+
+
+def joined(node: Binary, left: Grid, right: Grid) -> Pairs:
+    """Return the pairs of an arithmetic or comparison operator. Raises ExecutionError.
+
+    At a step where one side has no element at all, nothing is checked and nothing results.
+    """
+    both = left.present.any(axis=0) & right.present.any(axis=0)
+    left, right = left.where(both[None, :]).compact(), right.where(both[None, :]).compact()
+    swapped = node.matching.cardinality is Cardinality.ONE_TO_MANY
+    many, one = (right, left) if swapped else (left, right)
+    many_ids, one_ids, count = signatures(node.matching, many, one)
+    _check_one_side(node.matching, one, one_ids, count, side="left" if swapped else "right")
+    m, o = _matched(many_ids, one_ids, count)
+    present = many.present[m] & one.present[o]
+    alive = np.flatnonzero(present.any(axis=1))
+    m, o, present = m[alive], o[alive], present[alive]
+    grid = Grid(_result_labels(node, many, one, m, o), many.values[m], present, many.drop_name[m])
+    _check_many_side(node.matching, grid, many_ids[m], count)
+    sides = many.values[m], one.values[o]
+    return Pairs(*(reversed(sides) if swapped else sides), grid)
+
+
+def _matched(many_ids: Ints, one_ids: Ints, count: int) -> tuple[Ints, Ints]:
+    """Return row numbers of every pair with equal signature, ordered by the many side."""
+    order = np.argsort(one_ids, kind="stable")
+    sizes = np.bincount(one_ids, minlength=count)
+    starts = np.cumsum(sizes) - sizes
+    times = sizes[many_ids]
+    m = np.repeat(np.arange(many_ids.size), times)
+    within = np.arange(m.size) - np.repeat(np.cumsum(times) - times, times)
+    return m, order[np.repeat(starts[many_ids], times) + within]
+
+
+def _check_one_side(matching: Matching, one: Grid, ids: Ints, count: int, *, side: str) -> None:
+    if len(np.unique(ids)) == len(ids):
+        return
+    crowd = _crowd(one, ids, count)
+    if not (crowd > 1).any():
+        return
+    step = int(np.flatnonzero((crowd > 1).any(axis=0))[0])
+    number = int(np.flatnonzero(crowd[:, step] > 1)[0])
+    twice = sorted(
+        one.labels[i] for i in np.flatnonzero((ids == number) & one.present[:, step]).tolist()
+    )
+    group = _match_labels(matching, twice[0])
+    raise ExecutionError(
+        f"found duplicate series for the match group {group} on the {side} hand-side of the "
+        f"operation: [{twice[0]}, {twice[1]}];many-to-many matching not allowed: matching labels "
+        "must be unique on one side"
+    )
+
+
+def _crowd(grid: Grid, ids: Ints, count: int) -> Ints:
+    """Return how many rows of each number are present at each step."""
+    crowd = np.zeros((count, grid.present.shape[1]), dtype=np.int64)
+    np.add.at(crowd, ids, grid.present)
+    return crowd
+
+
+def _match_labels(matching: Matching, labels: Labels) -> Labels:
+    if matching.on:
+        return labels.keep(matching.labels)
+    return labels.drop((*matching.labels, METRIC_NAME))
+
+
+def _check_many_side(matching: Matching, grid: Grid, ids: Ints, count: int) -> None:
+    if matching.cardinality is Cardinality.ONE_TO_ONE:
+        if len(np.unique(ids)) < len(ids) and (_crowd(grid, ids, count) > 1).any():
+            raise ExecutionError(_MANY_TO_ONE)
+        return
+    numbers, distinct = numbered(zip(ids.tolist(), grid.labels, strict=True))
+    if distinct < len(numbers) and (_crowd(grid, numbers, distinct) > 1).any():
+        raise ExecutionError(_NOT_UNIQUE)
+
+
+def _result_labels(node: Binary, many: Grid, one: Grid, m: Ints, o: Ints) -> tuple[Labels, ...]:
+    matching = node.matching
+    gone = () if node.op.is_comparison else (METRIC_NAME,)
+    if matching.cardinality is not Cardinality.ONE_TO_ONE:
+        include = matching.include
+        rows = (many.labels[i].drop(gone) if gone else many.labels[i] for i in m.tolist())
+        if not include:
+            return tuple(rows)
+        others = (one.labels[i] for i in o.tolist())
+        return tuple(
+            labels.merged({name: other.value(name) for name in include})
+            for labels, other in zip(rows, others, strict=True)
+        )
+    if matching.on:
+        kept = frozenset(matching.labels) - frozenset(gone)
+        return tuple(many.labels[i].keep(kept) for i in m.tolist())
+    drop = (*matching.labels, *gone)
+    return tuple(many.labels[i].drop(drop) if drop else many.labels[i] for i in m.tolist())
