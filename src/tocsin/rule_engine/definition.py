@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
-from tocsin.model.labels import Labels
+from tocsin.model.labels import Labels, Pairs
 from tocsin.rule_engine.config import Rule, RuleFile, RuleGroup, RuleSettings
 
 
@@ -27,6 +27,7 @@ class RuleKind(StrEnum):
 class RuleDef:
     """One rule. `labels` and `annotations` of an alerting rule are templates.
 
+    `labels` are laid over those of each element; an empty one removes the label.
     `key` names the rule within its tenant and is stable over reloads and restarts.
     """
 
@@ -34,7 +35,7 @@ class RuleDef:
     kind: RuleKind
     name: str
     expr: str
-    labels: Labels
+    labels: Pairs
     annotations: Labels
     hold: timedelta
     keep_firing_for: timedelta
@@ -77,19 +78,18 @@ def _group(file: str, group: RuleGroup, settings: RuleSettings) -> GroupDef:
 
 
 def _rules(group_key: str, group: RuleGroup) -> tuple[RuleDef, ...]:
-    shared = Labels.of(group.labels)
     seen: Counter[str] = Counter()
     rules = []
     for rule in group.rules:
-        labels = shared.merged(rule.labels)
+        labels = tuple(sorted({**group.labels, **rule.labels}.items()))
         kind = RuleKind.ALERTING if rule.alert else RuleKind.RECORDING
-        same = f"{group_key};{kind};{rule.name}{labels}"
+        same = f"{group_key};{kind};{rule.name}{Labels(labels)}"
         rules.append(_rule(rule, key=f"{same};{seen[same]}", kind=kind, labels=labels))
         seen[same] += 1
     return tuple(rules)
 
 
-def _rule(rule: Rule, *, key: str, kind: RuleKind, labels: Labels) -> RuleDef:
+def _rule(rule: Rule, *, key: str, kind: RuleKind, labels: Pairs) -> RuleDef:
     return RuleDef(
         key=key,
         kind=kind,

@@ -97,7 +97,7 @@ class RuleRun(ABC):
             kind=self.rule.kind,
             name=self.rule.name,
             query=self.rule.expr,
-            labels=self.rule.labels,
+            labels=Labels(self.rule.labels),
             annotations=self.rule.annotations,
             hold=self.rule.hold,
             keep_firing_for=self.rule.keep_firing_for,

@@ -93,16 +93,18 @@ class FakeDoor:
 
 
 class LoopClock(Clock):
-    """The time of the running event loop, begun at `start`; virtual under looptime."""
+    """The time of the running event loop, `start` at the first look; virtual under looptime."""
 
     def __init__(self, start: datetime = datetime(2026, 1, 1, tzinfo=UTC)) -> None:
         self._start = start
-        self._began = asyncio.get_running_loop().time()
+        self._began: float | None = None
 
     def now(self) -> datetime:
         """Return the present."""
-        passed = asyncio.get_running_loop().time() - self._began
-        return self._start + timedelta(seconds=passed)
+        time = asyncio.get_running_loop().time()
+        if self._began is None:
+            self._began = time
+        return self._start + timedelta(seconds=time - self._began)
 
     async def sleep_until(self, when: datetime) -> None:
         """Wait on the loop's own time."""

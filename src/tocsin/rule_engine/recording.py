@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tocsin.model.errors import InvalidInput
-from tocsin.model.labels import METRIC_NAME, Labels
+from tocsin.model.labels import METRIC_NAME, Labels, Pairs
 from tocsin.model.sample import Sample
 
 
@@ -16,8 +16,9 @@ class Recorded:
     objects again and stores recognise them at once.
     """
 
-    def __init__(self, name: str, labels: Labels) -> None:
-        self._over = {**labels, METRIC_NAME: name}
+    def __init__(self, name: str, labels: Pairs) -> None:
+        """Lay `labels` over those of each element; an empty one removes the label."""
+        self._over = dict(labels) | {METRIC_NAME: name}
         self._kept: dict[Labels, Labels] = {}
 
     def render(self, samples: Sequence[Sample]) -> tuple[tuple[Labels, ...], list[float]]:

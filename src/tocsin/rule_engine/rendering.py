@@ -25,6 +25,7 @@ from tocsin.templating.functions_prometheus import Query, QuerySample, prometheu
 MAX_PASSES = 8  # how often a text may ask for what the answers before made it ask
 
 Failed = Callable[[float], None]
+_Found = tuple[Labels, Seen]
 
 
 @dataclass(slots=True)
@@ -32,7 +33,7 @@ class Lookups:
     """The `query` function: known answers; what is not known yet is noted in `wanted`."""
 
     answers: dict[str, Sequence[QuerySample] | str] = field(default_factory=dict)
-    wanted: list[str] = field(default_factory=list)
+    wanted: set[str] = field(default_factory=set)
 
     def __call__(self, expr: str) -> Sequence[QuerySample]:
         """Return the answer to `expr`, none for now if it was not asked. Raises InvalidInput."""
@@ -40,13 +41,13 @@ class Lookups:
         if isinstance(found, str):
             raise InvalidInput(found)
         if found is None:
-            self.wanted.append(expr)
+            self.wanted.add(expr)
             return ()
         return found
 
     async def fetch(self, tenant: TenantId, queries: Queries, *, at_ms: int) -> None:
         """Ask what is wanted; a failed query becomes the text of its error."""
-        for expr in self.wanted:
+        for expr in sorted(self.wanted):
             try:
                 answer = await queries.instant(tenant, expr, at_ms=at_ms)
                 self.answers[expr] = [QuerySample(s.labels, s.value) for s in answer.samples]
@@ -107,6 +108,9 @@ class Renderer:
         self._rule = rule
         self._failed = failed
         self._failures = 0
+        self._kept: dict[Labels, _Found] = {}
+        texts = (*dict(rule.labels).values(), *rule.annotations.values())
+        self._asks = any("query" in text for text in texts)
         self._lookups = Lookups()
         self._expander = Expander(rule.name, external_labels, external_url, query=self._lookups)
 
@@ -127,15 +131,23 @@ class Renderer:
             found = self._all(samples)
         if self._failures:
             self._failed(self._failures)
-        return by_labels(found)
+        return by_labels(found.values())
 
-    def _all(self, samples: Sequence[Sample]) -> list[tuple[Labels, Seen]]:
+    def _all(self, samples: Sequence[Sample]) -> dict[Labels, _Found]:
+        """Render every sample; one that is as it was in the last round is not rendered anew."""
         self._failures = 0
-        return [self._alert(sample) for sample in samples]
+        known = {} if self._asks else self._kept
+        self._kept = {s.labels: self._same(known.get(s.labels), s) for s in samples}
+        return self._kept
 
-    def _alert(self, sample: Sample) -> tuple[Labels, Seen]:
+    def _same(self, before: _Found | None, sample: Sample) -> _Found:
+        if before is not None and before[1].value == sample.value:
+            return before
+        return self._alert(sample)
+
+    def _alert(self, sample: Sample) -> _Found:
         data = self._expander.data(sample)
-        own = {name: self._text(text, data) for name, text in self._rule.labels.pairs}
+        own = {name: self._text(text, data) for name, text in self._rule.labels}
         texts = ((name, self._text(text, data)) for name, text in self._rule.annotations.pairs)
         labels = alert_labels(sample.labels, own, name=self._rule.name)
         return labels, Seen(Labels(texts), sample.value)
@@ -148,4 +160,3 @@ class Renderer:
         except InvalidInput as error:
             self._failures += 1
             return f"<error expanding template: {error}>"
-
