@@ -80,7 +80,7 @@ class SegmentEncoder:
             return self._refs[sids].astype(np.uint32), []
         self._refs[new] = np.arange(self._series, self._series + len(new))
         self._series += len(new)
-        payload = records.series([self._labels_of(sid) for sid in new.tolist()])
+        payload = records.series([self._labels_of(sid) for sid in new.tolist()], self._packer)
         return self._refs[sids].astype(np.uint32), [(RecordType.SERIES, payload)]
 
     def _fit(self, size: int) -> None:

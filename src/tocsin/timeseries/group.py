@@ -44,8 +44,8 @@ class Run:
 class Binding:
     """What a layout came to: which of its positions are stored, and why the others are not.
 
-    `kept` is None when all are. `repeats` are (position, first position) of label sets that
-    stand twice in the layout.
+    `kept` is None when all are. `repeats` are (position, column) of label sets that stand
+    in the layout a second time.
     """
 
     layout: Layout

@@ -246,21 +246,24 @@ class Head:
         return Refusal.ACTIVE_SERIES in binding.refused and not full
 
     def _resolve(self, layout: Layout, limits: Limits) -> tuple[SeriesIds, Binding]:
-        first: dict[int, int] = {}
-        repeats: list[tuple[int, int]] = []
+        positions: dict[int, int] = {}  # by series id, in the order of the columns
+        repeated: list[tuple[int, int]] = []
         refused: dict[str, int] = {}
         for position, labels in enumerate(layout.labels):
             sid = self.enter(labels, limits)
             if isinstance(sid, Refusal):
                 refused[sid] = refused.get(sid, 0) + 1
-            elif sid in first:
-                repeats.append((position, first[sid]))
+            elif sid in positions:
+                repeated.append((position, sid))
             else:
-                first[sid] = position
-        columns = np.fromiter(first, np.int32, len(first))
-        whole = len(first) == len(layout.labels)
-        kept = None if whole else np.fromiter(first.values(), np.intp, len(first))
-        return columns, Binding(layout, kept, tuple(repeats), refused)
+                positions[sid] = position
+        columns = np.fromiter(positions, np.int32, len(positions))
+        if len(positions) == len(layout.labels):
+            return columns, Binding(layout)
+        kept = np.fromiter(positions.values(), np.intp, len(positions))
+        column = {sid: at for at, sid in enumerate(positions)}
+        repeats = tuple((position, column[sid]) for position, sid in repeated)
+        return columns, Binding(layout, kept, repeats, refused)
 
 
 def _union(columns: Iterable[SeriesIds]) -> SeriesIds:

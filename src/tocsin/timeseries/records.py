@@ -65,6 +65,14 @@ class Packer:
         self._compressor = zstandard.ZstdCompressor(level=1)
         self._decompressor = zstandard.ZstdDecompressor()
 
+    def compress(self, text: bytes) -> bytes:
+        """Return `text` compressed."""
+        return self._compressor.compress(text)
+
+    def decompress(self, data: memoryview) -> bytes:
+        """Return what `compress` was given."""
+        return self._decompressor.decompress(data)
+
     def pack(self, numbers: Refs | Bits) -> bytes:
         """Return the bytes of `numbers`, their equal-weight bytes grouped and compressed."""
         width = numbers.dtype.itemsize
@@ -101,15 +109,15 @@ def check_header(payload: memoryview, tenant: TenantId) -> None:
         raise BadRecord(f"not a log segment of tenant {tenant} in format {FORMAT}")
 
 
-def series(labels: Iterable[Labels]) -> bytes:
+def series(labels: Iterable[Labels], packer: Packer) -> bytes:
     """Return the payload of a SERIES record."""
     flat = [[text for pair in each.pairs for text in pair] for each in labels]
-    return zstandard.compress(msgspec.msgpack.encode(flat), 1)
+    return packer.compress(msgspec.msgpack.encode(flat))
 
 
-def read_series(payload: memoryview, strings: dict[str, str]) -> list[Labels]:
+def read_series(payload: memoryview, packer: Packer, strings: dict[str, str]) -> list[Labels]:
     """Return the label sets of a SERIES record; equal texts become one object in `strings`."""
-    flat = msgspec.msgpack.decode(zstandard.decompress(payload), type=list[list[str]])
+    flat = msgspec.msgpack.decode(packer.decompress(payload), type=list[list[str]])
     keep = strings.setdefault
     return [
         Labels(zip((keep(t, t) for t in each[::2]), (keep(t, t) for t in each[1::2]), strict=True))

@@ -95,7 +95,7 @@ class Recovery:
         return True
 
     def _series(self, payload: memoryview, _: Segment) -> None:
-        found = records.read_series(payload, self._strings)
+        found = records.read_series(payload, self._packer, self._strings)
         self._defined.sids.extend(self._head.catalog.add(labels) for labels in found)
 
     def _layout(self, payload: memoryview, _: Segment) -> None:
@@ -133,7 +133,8 @@ class Recovery:
         self._head.add_samples(*batch.accepted())
 
     def _known(self, refs: records.Refs) -> SeriesIds:
-        return np.asarray(self._defined.sids, np.int32)[refs]
+        sids = self._defined.sids
+        return np.asarray([sids[ref] for ref in refs.tolist()], np.int32)
 
 
 def _check_first(frame: Frame, tenant: TenantId) -> None:

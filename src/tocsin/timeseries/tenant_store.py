@@ -78,16 +78,9 @@ class TenantStore:
         if abs(ts_ms) > FURTHEST_MS:
             return Appended(0, {Refusal.OUT_OF_BOUNDS: len(given)} if len(given) else {})
         group, binding = self._head.bind(layout, self._limits)
-        row = given if binding.kept is None else given[binding.kept]
-        if not self._head.fits(group, ts_ms):
-            return self._append_singly(group, binding, ts_ms=ts_ms, given=given)
-        if len(row):
-            self._wal.log_row(group.name, group.columns, ts_ms, row)
-            self._head.add_row(group, ts_ms, row)
-        if binding.kept is None:
-            return Appended(len(row))
-        same, refused = _beside(binding, given)
-        return Appended(len(row) + same, refused)
+        if self._head.fits(group, ts_ms):
+            return self._append_row(group, binding, ts_ms=ts_ms, given=given)
+        return self._append_singly(group, binding, ts_ms=ts_ms, given=given)
 
     def append_samples(self, samples: Sequence[Sample]) -> Appended:
         """Store samples with times of their own. Raises NotDurable."""
@@ -178,6 +171,17 @@ class TenantStore:
         self._head.remove_empty()
         return recovery.lost_bytes
 
+    def _append_row(self, group: Group, binding: Binding, *, ts_ms: int, given: Values) -> Appended:
+        row = given if binding.kept is None else given[binding.kept]
+        if len(row):
+            self._wal.log_row(group.name, group.columns, ts_ms, row)
+            self._head.add_row(group, ts_ms, row)
+        refused = dict(binding.refused)
+        same = sum(same_bits(given[at], row[column]) for at, column in binding.repeats)
+        if same < len(binding.repeats):
+            refused[Refusal.DUPLICATE] = len(binding.repeats) - same
+        return Appended(len(row) + same, refused)
+
     def _append_singly(
         self, group: Group, binding: Binding, *, ts_ms: int, given: Values
     ) -> Appended:
@@ -185,9 +189,9 @@ class TenantStore:
         row = given if binding.kept is None else given[binding.kept]
         for sid, value in zip(group.columns.tolist(), row.tolist(), strict=True):
             batch.offer(sid, ts_ms, value)
-        same, refused = _beside(binding, given)
-        batch.stored += same
-        for refusal, count in refused.items():
+        for at, column in binding.repeats:
+            batch.offer(int(group.columns[column]), ts_ms, float(given[at]))
+        for refusal, count in binding.refused.items():
             batch.refuse(refusal, count)
         return self._store(batch)
 
@@ -197,15 +201,6 @@ class TenantStore:
             self._wal.log_samples(sids, times, values)
             self._head.add_samples(sids, times, values)
         return batch.outcome()
-
-
-def _beside(binding: Binding, given: Values) -> tuple[int, dict[str, int]]:
-    """Judge the positions of a layout that are not stored: repeats accepted, and refusals."""
-    refused = dict(binding.refused)
-    same = sum(same_bits(given[at], given[first]) for at, first in binding.repeats)
-    if same < len(binding.repeats):
-        refused[Refusal.DUPLICATE] = len(binding.repeats) - same
-    return same, refused
 
 
 def _fitting(metadata: Metadata, limit: int) -> Metadata:
