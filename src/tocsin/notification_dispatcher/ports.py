@@ -1,9 +1,9 @@
-"""What the dispatcher needs of the world: an outbox, HTTP and SMTP that never retry by themselves."""
+"""What the dispatcher needs of the world: an outbox, and HTTP and SMTP that never retry."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -89,9 +89,9 @@ class HttpCall:
     """One outgoing request; `timeout_s` covers connecting, sending and reading the answer."""
 
     method: str
-    url: str
-    body: bytes
-    headers: Mapping[str, str]
+    url: str = field(repr=False)
+    body: bytes = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
     timeout_s: float
 
 
@@ -105,14 +105,17 @@ class Http(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class HttpOptions:
-    """How to reach a server: TLS, proxy and credentials of one `http_config`, in memory form."""
+    """How to reach a server: TLS and proxy. `ca` is PEM text; versions are written `TLS12`."""
 
     insecure_skip_verify: bool = False
+    ca: str = ""
     ca_file: str = ""
     cert_file: str = ""
     key_file: str = ""
     server_name: str = ""
-    proxy_url: str = ""
+    min_version: str = ""
+    max_version: str = ""
+    proxy_url: str = field(default="", repr=False)
 
 
 DIRECT = HttpOptions()
@@ -129,7 +132,10 @@ class Mail:
 
 @dataclass(frozen=True, slots=True)
 class SmtpServer:
-    """Where and how to submit mail: implicit TLS, STARTTLS (`require_tls`), credentials."""
+    """Where and how to submit mail: implicit TLS, STARTTLS (`require_tls`), credentials.
+
+    `secret` is for CRAM-MD5, `password` for PLAIN and LOGIN, `identity` for PLAIN.
+    """
 
     host: str
     port: int
@@ -137,7 +143,10 @@ class SmtpServer:
     require_tls: bool
     implicit_tls: bool
     username: str = ""
-    password: str = ""
+    password: str = field(default="", repr=False)
+    secret: str = field(default="", repr=False)
+    identity: str = ""
+    tls: HttpOptions = DIRECT
     timeout_s: float = 30.0
 
 

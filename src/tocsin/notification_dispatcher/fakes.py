@@ -1,0 +1,203 @@
+"""In-memory doubles of this room's ports, with behaviour; the conformance suites hold them true."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from tocsin.model.clock import Clock
+from tocsin.model.errors import NotDurable
+from tocsin.model.notification import (
+    DeliveryReport,
+    Final,
+    HttpAnswer,
+    Notification,
+    SmtpAnswer,
+)
+from tocsin.model.tenant import TenantId
+from tocsin.notification_dispatcher.ports import (
+    Attempt,
+    Delivery,
+    DeliveryLog,
+    Http,
+    HttpCall,
+    HttpOptions,
+    Mail,
+    Outbox,
+    OutboxRow,
+    Smtp,
+    SmtpServer,
+)
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class LoopClock(Clock):
+    """A clock that follows the event loop's time, which a test may make virtual."""
+
+    def __init__(self, start: datetime = START) -> None:
+        """Say `start` at the time of the first call."""
+        self._start = start
+        self._zero: float | None = None
+
+    def now(self) -> datetime:
+        """Return the present."""
+        time = asyncio.get_running_loop().time()
+        self._zero = time if self._zero is None else self._zero
+        return self._start + timedelta(seconds=time - self._zero)
+
+    async def sleep_until(self, when: datetime) -> None:
+        """Return once `now() >= when`."""
+        while (left := (when - self.now()).total_seconds()) > 0:
+            await asyncio.sleep(left)
+
+
+@dataclass(slots=True)
+class _Row:
+    """A notification in the fake outbox."""
+
+    notification: Notification
+    next_at: datetime
+    first_at: datetime | None = None
+    final: Final | None = None
+    attempts: list[Attempt] = field(default_factory=list)
+    leased_until: datetime | None = None
+
+    def due_at(self) -> datetime | None:
+        """Return when the row can be claimed, None when it has ended."""
+        return None if self.final else max(self.next_at, self.leased_until or self.next_at)
+
+
+class MemoryOutbox(Outbox, DeliveryLog):
+    """An outbox in memory. `reports` is what the alert log would be told.
+
+    Set `broken` to make every write fail with NotDurable.
+    """
+
+    def __init__(self, *, lease: timedelta = timedelta(minutes=1)) -> None:
+        """Lease claimed rows for `lease`."""
+        self.reports: list[DeliveryReport] = []
+        self.broken = False
+        self._lease = lease
+        self._rows: dict[TenantId, dict[str, _Row]] = {}
+        self._wakes: dict[TenantId, Callable[[], None]] = {}
+
+    def commit(
+        self, tenant: TenantId, notifications: Iterable[Notification], replaced: Iterable[str] = ()
+    ) -> None:
+        """Add rows, due when they were flushed, and end those that are replaced."""
+        rows = self._rows.setdefault(tenant, {})
+        for told in notifications:
+            rows.setdefault(told.id, _Row(told, told.flushed_at))
+        for row in (rows[id_] for id_ in replaced if id_ in rows):
+            row.final = row.final or Final.SUPERSEDED
+        self._wakes.get(tenant, _nothing)()
+
+    async def claim(self, tenant: TenantId, *, now: datetime, limit: int) -> list[OutboxRow]:
+        """Lease due rows, oldest first."""
+        self._refuse_when_broken()
+        due = [(at, r) for r in self._of(tenant) if (at := r.due_at()) and at <= now]
+        chosen = [row for _, row in sorted(due, key=lambda pair: pair[0])][:limit]
+        for row in chosen:
+            row.leased_until = now + self._lease
+        return [OutboxRow(r.notification, len(r.attempts), r.first_at) for r in chosen]
+
+    async def settle(self, tenant: TenantId, attempt: Attempt) -> None:
+        """Record an attempt."""
+        self._refuse_when_broken()
+        row = self._rows[tenant][attempt.notification]
+        row.attempts.append(attempt)
+        row.first_at = row.first_at or attempt.at
+        row.leased_until = None
+        row.next_at = attempt.next_at or row.next_at
+        if attempt.final and not row.final:
+            row.final = attempt.final
+            told = row.notification
+            self.reports.append(
+                DeliveryReport(
+                    told.id, told.group_key, told.integration, attempt.final, attempt.reason
+                )
+            )
+
+    async def next_due(self, tenant: TenantId) -> datetime | None:
+        """Return when the next row can be claimed."""
+        return min((at for row in self._of(tenant) if (at := row.due_at())), default=None)
+
+    def watch(self, tenant: TenantId, wake: Callable[[], None]) -> None:
+        """Call `wake` at every commit."""
+        self._wakes[tenant] = wake
+
+    async def deliveries(
+        self, tenant: TenantId, *, before: str | None, limit: int, receiver: str = ""
+    ) -> list[Delivery]:
+        """Return deliveries, newest first."""
+        newest = list(reversed(self._of(tenant)))
+        ids = [row.notification.id for row in newest]
+        older = newest[ids.index(before) + 1 :] if before in ids else newest
+        wanted = [r for r in older if receiver in ("", r.notification.receiver)]
+        return [_delivery(row) for row in wanted[:limit]]
+
+    def _of(self, tenant: TenantId) -> list[_Row]:
+        return list(self._rows.get(tenant, {}).values())
+
+    def _refuse_when_broken(self) -> None:
+        if self.broken:
+            raise NotDurable("the fake outbox was told to fail")
+
+
+def _delivery(row: _Row) -> Delivery:
+    state = row.final or ("waiting" if row.leased_until is None else "sending")
+    next_at = None if row.final else row.next_at
+    return Delivery(row.notification, str(state), tuple(row.attempts), next_at)
+
+
+def _nothing() -> None:
+    """Wake nobody."""
+
+
+Answering = Callable[[HttpCall], Awaitable[HttpAnswer]]
+
+
+class FakeHttp(Http):
+    """Answers every call with `answer`, and remembers it."""
+
+    def __init__(self, answer: Answering | HttpAnswer | None = None) -> None:
+        """Answer with a value, or with what a coroutine function makes of the call."""
+        self.answer = answer or HttpAnswer(200)
+        self.calls: list[HttpCall] = []
+        self.options: list[HttpOptions] = []
+
+    async def send(self, call: HttpCall, options: HttpOptions) -> HttpAnswer:
+        """Return the answer."""
+        self.calls.append(call)
+        self.options.append(options)
+        answer = self.answer
+        return answer if isinstance(answer, HttpAnswer) else await answer(call)
+
+    def bodies(self) -> list[object]:
+        """Return the JSON bodies that were sent."""
+        return [msgspec.json.decode(call.body) for call in self.calls]
+
+
+Submitting = Callable[[SmtpServer, Mail], Awaitable[SmtpAnswer]]
+
+
+class FakeSmtp(Smtp):
+    """Takes every mail, or answers it with `answer`, and remembers it."""
+
+    def __init__(self, answer: Submitting | SmtpAnswer | None = None) -> None:
+        """Answer with a value, or with what a coroutine function makes of the mail."""
+        self.answer = answer or SmtpAnswer(250, "OK")
+        self.mails: list[Mail] = []
+        self.servers: list[SmtpServer] = []
+
+    async def submit(self, server: SmtpServer, mail: Mail) -> SmtpAnswer:
+        """Return the answer."""
+        self.servers.append(server)
+        self.mails.append(mail)
+        answer = self.answer
+        return answer if isinstance(answer, SmtpAnswer) else await answer(server, mail)

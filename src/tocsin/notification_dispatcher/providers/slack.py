@@ -1,0 +1,289 @@
+"""Slack: one message with one attachment, to an incoming webhook or by an app's token.
+
+Slack answers some errors with status 200 and tells them in the body. Sources: Slack's
+documentation of incoming webhooks, `chat.postMessage` and message attachments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+
+from tocsin.model.notification import (
+    Answer,
+    HttpAnswer,
+    Notification,
+    Outcome,
+    Rejected,
+    Retry,
+)
+from tocsin.model.secret import Secret
+from tocsin.model.settings import Duration, Finding
+from tocsin.notification_dispatcher.config import (
+    Defaults,
+    HttpConfig,
+    IntegrationConfig,
+    Section,
+    plain,
+)
+from tocsin.notification_dispatcher.payload import go_json
+from tocsin.notification_dispatcher.ports import Http, HttpCall
+from tocsin.notification_dispatcher.provider import (
+    DEFAULT_TIMEOUT,
+    Context,
+    Provider,
+    ProviderSpec,
+    Renderer,
+)
+from tocsin.notification_dispatcher.weblink import http_url, is_http_url, origin, url_findings
+
+LONGEST_TITLE = 1024  # characters, as Alertmanager cuts it
+LONGEST_TEXT = 12_000  # characters; Slack refuses a message of more than 40,000 in all
+_MARKDOWN_IN = ("fallback", "pretext", "text")
+_PASSING = frozenset(
+    {
+        "fatal_error",
+        "internal_error",
+        "message_limit_exceeded",
+        "rate_limited",
+        "ratelimited",
+        "request_timeout",
+        "rollup_error",
+        "service_unavailable",
+        "team_added_to_org",
+    }
+)
+
+
+class SlackField(Section, frozen=True, kw_only=True):
+    """One entry of `fields`: a titled value, two in a row when `short`."""
+
+    title: str
+    value: str
+    short: bool | None = None
+
+
+class SlackConfirm(Section, frozen=True, kw_only=True):
+    """`confirm` of an action: a question before it is done."""
+
+    text: str
+    title: str = ""
+    ok_text: str = ""
+    dismiss_text: str = ""
+
+
+class SlackAction(Section, frozen=True, kw_only=True):
+    """One entry of `actions`: a link button, or an interactive one with a `name`."""
+
+    type: str
+    text: str
+    url: str = ""
+    style: str = ""
+    name: str = ""
+    value: str = ""
+    confirm: SlackConfirm | None = None
+
+
+class SlackConfig(IntegrationConfig, frozen=True, kw_only=True):
+    """One entry of `slack_configs`; every text is a template. `timeout` 0 means 30 s."""
+
+    http_config: HttpConfig | None = None
+    api_url: Secret | None = None
+    api_url_file: str = ""
+    app_token: Secret | None = None
+    app_token_file: str = ""
+    app_url: str = ""
+    channel: str = ""
+    username: str = '{{ template "slack.default.username" . }}'
+    color: str = '{{ if eq .Status "firing" }}danger{{ else }}good{{ end }}'
+    title: str = '{{ template "slack.default.title" . }}'
+    title_link: str = '{{ template "slack.default.titlelink" . }}'
+    pretext: str = '{{ template "slack.default.pretext" . }}'
+    text: str = '{{ template "slack.default.text" . }}'
+    message_text: str = ""
+    fields: list[SlackField] = msgspec.field(default_factory=list)
+    short_fields: bool = False
+    footer: str = '{{ template "slack.default.footer" . }}'
+    fallback: str = '{{ template "slack.default.fallback" . }}'
+    callback_id: str = '{{ template "slack.default.callbackid" . }}'
+    icon_emoji: str = '{{ template "slack.default.iconemoji" . }}'
+    icon_url: str = '{{ template "slack.default.iconurl" . }}'
+    image_url: str = ""
+    thumb_url: str = ""
+    link_names: bool = False
+    mrkdwn_in: list[str] = msgspec.field(default_factory=list)
+    actions: list[SlackAction] = msgspec.field(default_factory=list)
+    update_message: bool = False
+    timeout: Duration = Duration(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Slack(Provider):
+    """Posts one message."""
+
+    config: SlackConfig
+    http: Http
+
+    async def send(self, notification: Notification, context: Context) -> Answer:
+        """Post the message once."""
+        config = self.config.http_config or HttpConfig()
+        call = HttpCall(
+            "POST",
+            http_url(_url(self.config)),
+            go_json(_message(self.config, context.render)),
+            {**_headers(self.config, notification), **config.headers()},
+            _timeout(self.config).total_seconds(),
+        )
+        return await self.http.send(call, config.options())
+
+
+def _headers(config: SlackConfig, notification: Notification) -> dict[str, str]:
+    headers = {
+        "Content-Type": "application/json",
+        "User-Agent": "Alertmanager/0.34.0",
+        "Idempotency-Key": notification.id,
+    }
+    if config.app_token and not config.api_url:
+        headers["Authorization"] = f"Bearer {config.app_token.reveal().strip()}"
+    return headers
+
+
+def _message(config: SlackConfig, render: Renderer) -> dict[str, Any]:
+    message = {
+        "channel": render.text(config.channel),
+        "username": render.text(config.username),
+        "icon_emoji": render.text(config.icon_emoji),
+        "icon_url": render.text(config.icon_url),
+        "link_names": config.link_names,
+        "text": cut(render.text(config.message_text), LONGEST_TEXT),
+    }
+    return {**_filled(message), "attachments": [_attachment(config, render)]}
+
+
+def _attachment(config: SlackConfig, render: Renderer) -> dict[str, Any]:
+    always = {
+        "text": cut(render.text(config.text), LONGEST_TEXT),
+        "fallback": cut(render.text(config.fallback), LONGEST_TITLE),
+        "callback_id": render.text(config.callback_id),
+        "footer": render.text(config.footer),
+    }
+    if_filled = {
+        "title": cut(render.text(config.title), LONGEST_TITLE),
+        "title_link": render.text(config.title_link),
+        "pretext": render.text(config.pretext),
+        "fields": [_field(f, render, config) for f in config.fields],
+        "actions": [_action(a, render) for a in config.actions],
+        "image_url": render.text(config.image_url),
+        "thumb_url": render.text(config.thumb_url),
+        "color": render.text(config.color),
+        "mrkdwn_in": config.mrkdwn_in or _MARKDOWN_IN,
+    }
+    return {**always, **_filled(if_filled)}
+
+
+def _field(field: SlackField, render: Renderer, config: SlackConfig) -> dict[str, Any]:
+    short = config.short_fields if field.short is None else field.short
+    return {"title": render.text(field.title), "value": render.text(field.value), "short": short}
+
+
+def _action(action: SlackAction, render: Renderer) -> dict[str, Any]:
+    names = ("type", "text", "url", "style", "name", "value")
+    button: dict[str, Any] = {name: render.text(getattr(action, name)) for name in names}
+    if action.confirm:
+        parts = ("text", "title", "ok_text", "dismiss_text")
+        button["confirm"] = _filled({p: render.text(getattr(action.confirm, p)) for p in parts})
+    return _filled(button)
+
+
+def cut(text: str, longest: int) -> str:
+    """Return `text`, cut to `longest` characters with an ellipsis in place of the rest."""
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def _filled(members: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in members.items() if value}
+
+
+def _url(config: SlackConfig) -> str:
+    return plain(config.api_url) or config.app_url
+
+
+def _timeout(config: SlackConfig) -> timedelta:
+    return config.timeout or DEFAULT_TIMEOUT
+
+
+class _Reply(msgspec.Struct):
+    """What the Web API answers."""
+
+    ok: bool = True
+    error: str = ""
+
+
+def verdict(answer: HttpAnswer) -> Outcome | None:
+    """Return what an error inside a 2xx answer means, None when there is none."""
+    if not 200 <= answer.status < 300:
+        return None
+    error = _error_in(answer)
+    if not error:
+        return None
+    reason = f"Slack: {cut(error, LONGEST_TITLE)}"
+    return Retry(reason) if error in _PASSING else Rejected(reason)
+
+
+def _error_in(answer: HttpAnswer) -> str:
+    if not answer.headers.get("content-type", "").startswith("application/json"):
+        told = answer.body.decode(errors="replace").strip()
+        return "" if told in ("", "ok") else told
+    try:
+        reply = msgspec.json.decode(answer.body, type=_Reply)
+    except msgspec.MsgspecError:
+        return "the answer is no JSON"
+    return "" if reply.ok else reply.error or "no reason given"
+
+
+def _merge(config: SlackConfig, defaults: Defaults) -> SlackConfig:
+    """Fill what is left out; an own token keeps the global webhook URL from being used."""
+    token = config.app_token or (None if config.api_url else defaults.slack_app_token)
+    return msgspec.structs.replace(
+        config,
+        http_config=config.http_config or defaults.http_config or HttpConfig(),
+        api_url=config.api_url or (None if token else defaults.slack_api_url),
+        app_token=token,
+        app_url=config.app_url or defaults.slack_app_url,
+    )
+
+
+def _check(config: SlackConfig) -> tuple[Finding, ...]:
+    return tuple(_findings(config))
+
+
+def _findings(config: SlackConfig) -> Iterator[Finding]:
+    if config.api_url and config.app_token:
+        yield Finding(("app_token",), "at most one of api_url and app_token may be given")
+    if config.api_url or not config.app_token:
+        yield from url_findings(config.api_url, field="api_url")
+    elif not is_http_url(config.app_url):
+        yield Finding(("app_url",), "app_url must be of the form https://host/…")
+    if config.update_message:
+        yield Finding(("update_message",), "update_message is not supported yet")
+    for index, action in enumerate(config.actions):
+        if not action.url and not action.name:
+            yield Finding(("actions", index), "an action needs a url or a name")
+    if config.http_config:
+        yield from (f.under("http_config") for f in config.http_config.findings())
+
+
+SPEC = ProviderSpec(
+    "slack_configs",
+    SlackConfig,
+    lambda config, wire: Slack(config, wire.http),
+    merge=_merge,
+    check=_check,
+    endpoint=lambda config: origin(_url(config)),
+    timeout=_timeout,
+    verdict=verdict,
+)
