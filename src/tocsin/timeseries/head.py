@@ -177,7 +177,7 @@ class Head:
 
     def _expire_group(self, group: Group, horizon_ms: int) -> None:
         dropped = group.drop_before(horizon_ms)
-        self.samples -= sum(chunk.values.size for chunk in dropped)
+        self.samples -= sum(chunk.used * len(chunk.columns) for chunk in dropped)
         left = {id(chunk.columns): chunk.columns for chunk in group.chunks}
         gone = {id(c.columns): c.columns for c in dropped if id(c.columns) not in left}
         if gone:
