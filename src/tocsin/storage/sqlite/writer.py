@@ -1,9 +1,10 @@
 """Group commit: one thread writes, and everything queued while it commits shares the next commit.
 
-A job is a function of the connection. All jobs of a batch run in one transaction, each in
-its own savepoint, so that one which fails (a constraint, a bug) takes nobody with it. When
-the transaction itself fails (disk full, I/O error) every job of the batch fails with
-NotDurable and nothing of it was kept; the next batch tries again.
+A job is a function of the connection. All jobs of a batch run in one transaction. One that
+fails by itself (a constraint, a bug) takes nobody with it: the batch is run again with a
+savepoint a job, so a job must bear running twice. When the transaction itself fails (disk
+full, I/O error) every job of the batch fails with NotDurable and nothing of it was kept;
+the next batch tries again.
 
 Results reach the event loop by one callback a batch, in the order of the queue. No timer is
 needed: under load batches grow by themselves, without load a job is a batch of its own.
@@ -170,16 +171,35 @@ class Writer:
         return batch, False
 
     def _commit(self, batch: list[Job[Any]]) -> None:
+        """Run a batch; savepoints only when a job is at fault (they cost 5 of 13 us a row)."""
+        error = self._transact(batch, self._run_plain)
+        if error is not None and not _breaks_batch(error):
+            error = self._transact(batch, self._run_guarded)
+        if error is None:
+            return
+        for job in batch:
+            if job.error is None:
+                job.fail(NotDurable(f"nothing was written: {error}"))
+
+    def _transact(self, batch: list[Job[Any]], run: Callable[[Job[Any]], None]) -> Exception | None:
+        """Run every job in one transaction; return why nothing of it was kept."""
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             for job in batch:
-                self._attempt(job)
+                run(job)
             self._connection.execute("COMMIT")
-        except (sqlite3.Error, MemoryError) as error:
-            self._abandon(batch, error)
+        except Exception as error:  # noqa: BLE001  # the edge: whatever it was, the thread goes on
+            if self._connection.in_transaction:
+                with contextlib.suppress(sqlite3.Error):  # the next BEGIN reports it
+                    self._connection.execute("ROLLBACK")
+            return error
+        return None
 
-    def _attempt(self, job: Job[Any]) -> None:
-        """Run one job in its savepoint. Raises sqlite3.Error when the whole batch is lost."""
+    def _run_plain(self, job: Job[Any]) -> None:
+        job.result = job.work(self._connection)
+
+    def _run_guarded(self, job: Job[Any]) -> None:
+        """Run one job in a savepoint. Raises what is not the fault of this job alone."""
         self._connection.execute("SAVEPOINT job")
         try:
             job.result = job.work(self._connection)
@@ -189,14 +209,6 @@ class Writer:
             self._connection.execute("ROLLBACK TO job")
             job.fail(_for_caller(error))
         self._connection.execute("RELEASE job")
-
-    def _abandon(self, batch: list[Job[Any]], error: Exception) -> None:
-        if self._connection.in_transaction:
-            with contextlib.suppress(sqlite3.Error):  # the next BEGIN reports it
-                self._connection.execute("ROLLBACK")
-        for job in batch:
-            if job.error is None:
-                job.fail(NotDurable(f"nothing was written: {error}"))
 
     def _hand_over(self, batch: list[Job[Any]], *, last: bool) -> bool:
         """Pass the results to the loop; False when the loop is gone and nobody waits any more."""
