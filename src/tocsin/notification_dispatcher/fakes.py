@@ -52,8 +52,7 @@ class LoopClock(Clock):
 
     async def sleep_until(self, when: datetime) -> None:
         """Return once `now() >= when`."""
-        while (left := (when - self.now()).total_seconds()) > 0:
-            await asyncio.sleep(left)
+        await asyncio.sleep(max((when - self.now()).total_seconds(), 0))
 
 
 @dataclass(slots=True)

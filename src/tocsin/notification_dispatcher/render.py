@@ -15,6 +15,7 @@ import msgspec
 from tocsin.model.notification import Notification
 from tocsin.notification_dispatcher.provider import Renderer
 from tocsin.templating.data import notification_data
+from tocsin.templating.defaults import DEFAULTS
 from tocsin.templating.engine import Budget, BudgetExceeded, TemplateSet
 from tocsin.templating.functions_alertmanager import alertmanager_functions
 
@@ -63,8 +64,11 @@ class GroupRenderer(Renderer):
 
 
 def template_set(now: Callable[[], datetime]) -> TemplateSet:
-    """Return the functions notification templates may call; `now` tells the time.
+    """Return the default templates and the functions of notifications; `now` tells the time.
 
-    The caller adds the default templates, then the user's, which override them.
+    The files a user adds afterwards override the defaults.
     """
-    return TemplateSet(alertmanager_functions(now), budget=BUDGET)
+    templates = TemplateSet(alertmanager_functions(now), budget=BUDGET)
+    for name, text in DEFAULTS.items():
+        templates.add(text, name=name)
+    return templates

@@ -3,7 +3,7 @@
     ts=2026-11-23T12:00:00.000Z level=info component=web msg="Listening on" address=127.0.0.1:9093
 
 An event is a constant text and key/values; a value that is a Secret, stands under a name that
-speaks of credentials, or holds the user part of a URL is masked. Loggers of other libraries
+speaks of credentials, the user part of a URL and mail addresses are masked. Loggers of other libraries
 come out in the same shape. Payloads, tokens and contacts are never to be logged.
 """
 
@@ -48,8 +48,10 @@ _NUMBERS = {
     Level.WARN: logging.WARNING,
     Level.ERROR: logging.ERROR,
 }
+_HARMLESS = (bool, int, float, datetime, timedelta)
 _SECRET_NAME = re.compile(r"(?i)passw|secret|token|credential|authorization|api_key|cookie")
 _USER_PART = re.compile(r"(?<=://)[^/@\s]+@")
+_ADDRESS = re.compile(r"[\w.+%-]+@[\w-]+(?:\.[\w-]+)*")
 _BARE = re.compile(r'[^\s"=\\\x00-\x1f\x7f]+')
 
 
@@ -126,7 +128,7 @@ def masked(name: str, value: object) -> object:
     """Return `value` as it may be shown under `name`."""
     if isinstance(value, Secret) or _SECRET_NAME.search(name):
         return MASK
-    return _USER_PART.sub(f"{MASK}@", value) if isinstance(value, str) else value
+    return value if value is None or isinstance(value, _HARMLESS) else _clean(str(value))
 
 
 class _Lines(logging.Formatter):
@@ -138,7 +140,7 @@ class _Lines(logging.Formatter):
             "ts": format_millis(at),
             "level": _level_name(record.levelno),
             "component": getattr(record, "component", record.name),
-            "msg": _USER_PART.sub(f"{MASK}@", record.getMessage()),
+            "msg": _clean(record.getMessage()),
         }
         fields: Mapping[str, object] = getattr(record, "fields", {})
         members.update((n, masked(n, v)) for n, v in fields.items() if n not in members)
@@ -162,6 +164,11 @@ class JsonLines(_Lines):
         """Return the record as one line."""
         members = {n: _plain(v) for n, v in self._members(record).items()}
         return json.dumps(members, ensure_ascii=False)
+
+
+def _clean(text: str) -> str:
+    without = _USER_PART.sub(f"{MASK}@", text)
+    return _ADDRESS.sub("<address>", without) if "@" in without else without
 
 
 def _level_name(number: int) -> str:
