@@ -39,9 +39,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Converted(Generic[T]):
-    """What came of a conversion; `value` is None when a fault left nothing usable.
+    """What came of a conversion.
 
-    An unknown field is a problem but leaves a value.
+    With problems, `value` is what could be saved: a faulty field has its default. It is None
+    when a field without a default is faulty.
     """
 
     value: T | None
@@ -116,10 +117,13 @@ class _Reader:
             return self._unlike(node, "a mapping")
         fields = _fields(kind)
         self._unknown(node, fields)
-        given = {f.name: self._field(node, name, f) for name, f in fields.items()}
-        if any(value is _FAILED for value in given.values()):
+        present: dict[str, Any] = {}
+        for name, field in fields.items():
+            value = self._field(node, name, field)
+            if value is not _FAILED and value is not _ABSENT:
+                present[field.name] = value
+        if any(field.required and field.name not in present for field in fields.values()):
             return _FAILED
-        present = {name: value for name, value in given.items() if value is not _ABSENT}
         try:
             return kind(**present)
         except (ValueError, TypeError) as error:

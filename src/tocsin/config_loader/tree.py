@@ -98,9 +98,9 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A parsed file; `root` holds what could be read, which is nothing after bad syntax."""
+    """A parsed file; `root` is None when the syntax is so bad that nothing could be read."""
 
-    root: Section
+    root: Section | None
     problems: tuple[Problem, ...] = ()
 
 
@@ -110,8 +110,7 @@ def parse(text: str, *, file: str) -> Document:
     try:
         root = composer.compose(text)
     except _Stop as stop:
-        nothing = ScalarNode("", plain=True, place=Place(1, 1))
-        return Document(Section(file, nothing), (*composer.problems, stop.problem))
+        return Document(None, (*composer.problems, stop.problem))
     return Document(Section(file, root), tuple(composer.problems))
 
 
@@ -123,6 +122,18 @@ def descend(node: Node, path: Sequence[PathPart]) -> Node:
             return node
         node = below
     return node
+
+
+def places(node: Node) -> Iterator[Place]:
+    """Yield where a node, its keys and everything below it stand."""
+    yield node.place
+    if isinstance(node, MapNode):
+        for entry in node.entries.values():
+            yield entry.key
+            yield from places(entry.value)
+    elif isinstance(node, ListNode):
+        for item in node.items:
+            yield from places(item)
 
 
 def is_null(node: Node) -> bool:

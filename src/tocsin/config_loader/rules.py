@@ -1,0 +1,76 @@
+"""Rule files of one tenant: found, read and checked by the rule stage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from os.path import relpath
+from pathlib import Path
+
+from tocsin.config_loader.convert import convert
+from tocsin.config_loader.files import Unreadable, is_pattern
+from tocsin.config_loader.report import Report
+from tocsin.config_loader.tree import Section, parse
+from tocsin.rule_engine.check import check_rules, lint_rules
+from tocsin.rule_engine.config import RuleFile, RuleGroup
+
+
+def read_rule_file(path: Path, *, report: Report) -> RuleFile | None:
+    """Return one rule file; problems stand in the report. Raises Unreadable."""
+    document = parse(report.files.text(path), file=str(path))
+    report.problems += document.problems
+    if document.root is None or document.problems:
+        return None
+    converted = convert(document.root, RuleFile)
+    report.problems += converted.problems
+    if converted.value is None or converted.problems:
+        return None
+    _check(converted.value, document.root, report)
+    return converted.value
+
+
+def read_rules(
+    patterns: Sequence[str],
+    groups: Sequence[RuleGroup],
+    section: Section,
+    *,
+    folder: Path,
+    report: Report,
+) -> dict[str, RuleFile]:
+    """Return a tenant's rules by file, named relative to `folder`; inline groups come first.
+
+    `section` is the tenant's: it holds `rule_files` and `groups`.
+    """
+    rules: dict[str, RuleFile] = {}
+    if groups:
+        rules[Path(section.file).name] = inline = RuleFile(groups=list(groups))
+        _check(inline, section, report)
+    for path, index in _found(patterns, section, folder, report):
+        name = relpath(path, folder)
+        if name in rules:
+            continue
+        try:
+            read = read_rule_file(path, report=report)
+        except Unreadable as error:
+            report.fault(section, str(error), "rule_files", index)
+            continue
+        if read is not None:
+            rules[name] = read
+    return rules
+
+
+def _found(
+    patterns: Sequence[str], section: Section, folder: Path, report: Report
+) -> Iterator[tuple[Path, int]]:
+    for index, pattern in enumerate(patterns):
+        found = report.files.matching(folder / pattern)
+        if not found and is_pattern(pattern):
+            report.warn(section, f'"{pattern}" matches no file', "rule_files", index)
+        elif not found:
+            report.fault(section, f'rule file "{pattern}" does not exist', "rule_files", index)
+        for path in found:
+            yield path, index
+
+
+def _check(rules: RuleFile, section: Section, report: Report) -> None:
+    report.take(section, check_rules(rules))
+    report.warnings += [section.problem(finding) for finding in lint_rules(rules)]

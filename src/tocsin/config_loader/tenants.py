@@ -1,0 +1,163 @@
+"""One tenant: every section of it read, checked by its stage, and resolved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from tocsin.config_loader.compose import part
+from tocsin.config_loader.convert import convert
+from tocsin.config_loader.files import Unreadable
+from tocsin.config_loader.loaded import AlertmanagerSettings, TenantSettings
+from tocsin.config_loader.receivers import AS_UPSTREAM, AlertmanagerReader, Dialect
+from tocsin.config_loader.report import Report
+from tocsin.config_loader.rules import read_rules
+from tocsin.config_loader.schema import (
+    AlertmanagerFile,
+    Schema,
+    TenantBody,
+    alertmanager_of,
+    id_of,
+)
+from tocsin.config_loader.secret_files import read_secret_files
+from tocsin.config_loader.server import TokenConfig
+from tocsin.config_loader.tree import MapNode, Section, parse
+from tocsin.metrics_collector.config import MetricsConfig, check_metrics
+from tocsin.model.errors import InvalidTenant
+from tocsin.model.settings import Finding
+from tocsin.model.tenant import tenant_id
+from tocsin.rule_engine.check import check_settings
+from tocsin.rule_engine.config import RuleFile, RuleSettings
+from tocsin.security.permissions import Role
+
+_PLATFORM_ROLES = (Role.PLATFORM_ADMIN, Role.OWNER)
+_NO_ROUTES = "route: {receiver: default}\nreceivers: [{name: default}]\n"
+
+
+@dataclass(frozen=True, slots=True)
+class TenantReader:
+    """Turns decoded tenants into settings. Relative paths start at `folder`."""
+
+    schema: Schema
+    folder: Path
+    report: Report
+
+    def settings(
+        self, tenant: TenantBody, section: Section, *, id_key: str = "id"
+    ) -> TenantSettings | None:
+        """Return the settings of a tenant, None when something it needs is wrong.
+
+        `id_key` is the key its id stands under.
+        """
+        self._check_id(tenant, section, id_key)
+        self.report.take(section, check_tokens(tenant.tokens), "tokens")
+        metrics = self._metrics(tenant, section)
+        rule_settings = self._rule_settings(tenant, section)
+        rules = self._rules(tenant, section)
+        alertmanager = self._alertmanager(tenant, section)
+        if alertmanager is None or self.report.problems:
+            return None
+        return TenantSettings(
+            id=tenant_id(id_of(tenant)),
+            name=tenant.name or id_of(tenant),
+            tokens=tuple(tenant.tokens),
+            metrics=metrics,
+            rule_settings=rule_settings,
+            rule_files=rules,
+            alertmanager=alertmanager,
+        )
+
+    def _check_id(self, tenant: TenantBody, section: Section, id_key: str) -> None:
+        try:
+            tenant_id(id_of(tenant))
+        except InvalidTenant as error:
+            self.report.fault(section, str(error), id_key)
+
+    def _metrics(self, tenant: TenantBody, section: Section) -> MetricsConfig:
+        metrics = part(tenant, MetricsConfig)
+        if not self._sound(section, MetricsConfig):
+            return metrics
+        revealed = read_secret_files(metrics, section, folder=self.folder, files=self.report.files)
+        self.report.problems += revealed.problems
+        self.report.warnings += revealed.warnings
+        self.report.take(section, check_metrics(revealed.value))
+        return revealed.value
+
+    def _rule_settings(self, tenant: TenantBody, section: Section) -> RuleSettings:
+        settings = part(tenant, RuleSettings)
+        if self._sound(section, RuleSettings):
+            self.report.take(section, check_settings(settings))
+        return settings
+
+    def _rules(self, tenant: TenantBody, section: Section) -> dict[str, RuleFile]:
+        groups = tenant.groups if self.report.sound(section, "groups") else []
+        patterns = tenant.rule_files if self.report.sound(section, "rule_files") else []
+        return read_rules(patterns, groups, section, folder=self.folder, report=self.report)
+
+    def _alertmanager(self, tenant: TenantBody, section: Section) -> AlertmanagerSettings | None:
+        inline, name = alertmanager_of(tenant), tenant.alertmanager_file
+        written = isinstance(section.node, MapNode) and "alertmanager" in section.node.entries
+        if written and name:
+            message = "give alertmanager or alertmanager_file, not both"
+            self.report.fault(section, message, "alertmanager_file")
+            return None
+        if name:
+            return self._alertmanager_file(name, section)
+        if not self.report.sound(section, "alertmanager"):
+            return None
+        if inline is None:
+            return self._no_routes(section)
+        reader = AlertmanagerReader(self.schema, self.folder, self.report)
+        return reader.settings(inline, section.at("alertmanager"))
+
+    def _alertmanager_file(self, name: str, section: Section) -> AlertmanagerSettings | None:
+        path = self.folder / name
+        try:
+            text = self.report.files.text(path)
+        except Unreadable as error:
+            self.report.fault(section, str(error), "alertmanager_file")
+            return None
+        return read_alertmanager(text, path, schema=self.schema, report=self.report)
+
+    def _no_routes(self, section: Section) -> AlertmanagerSettings | None:
+        message = "no alertmanager section: alerts are kept and shown, nobody is notified"
+        self.report.warn(section, message)
+        return read_alertmanager(
+            _NO_ROUTES, self.folder / "default", schema=self.schema, report=self.report
+        )
+
+    def _sound(self, section: Section, kind: type[msgspec.Struct]) -> bool:
+        keys = (field.encode_name for field in msgspec.structs.fields(kind))
+        return self.report.sound(section, *keys)
+
+
+def read_alertmanager(
+    text: str, path: Path, *, schema: Schema, report: Report, dialect: Dialect = AS_UPSTREAM
+) -> AlertmanagerSettings | None:
+    """Return the settings in the text of an alertmanager.yml, None when there is a problem."""
+    document = parse(text, file=str(path))
+    report.problems += document.problems
+    if document.root is None:
+        return None
+    converted = convert(document.root, schema.alertmanager)
+    report.problems += converted.problems
+    file: AlertmanagerFile | None = converted.value
+    if file is None or document.problems or converted.problems:
+        return None
+    return AlertmanagerReader(schema, path.parent, report, dialect).settings(file, document.root)
+
+
+def check_tokens(tokens: Iterable[TokenConfig]) -> list[Finding]:
+    """Return what is wrong with the tokens of one tenant."""
+    found, names = [], set()
+    for index, token in enumerate(tokens):
+        if token.name in names:
+            found.append(Finding((index, "name"), f'a token named "{token.name}" exists already'))
+        if token.role in _PLATFORM_ROLES:
+            message = f"role {token.role} is not for tenants; put the token under server.tokens"
+            found.append(Finding((index, "role"), message))
+        names.add(token.name)
+    return found
