@@ -9,14 +9,19 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
+from tocsin.model.alert import Phase
 from tocsin.model.clock import Clock
 from tocsin.model.errors import NotDurable
+from tocsin.model.labels import Labels
 from tocsin.model.notification import (
     DeliveryReport,
     Final,
     HttpAnswer,
     Notification,
+    NotifiedAlert,
+    Reason,
     SmtpAnswer,
+    notification_id,
 )
 from tocsin.model.tenant import TenantId
 from tocsin.notification_dispatcher.ports import (
@@ -34,6 +39,43 @@ from tocsin.notification_dispatcher.ports import (
 )
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def an_alert(name: str = "HighLoad", **labels: str) -> NotifiedAlert:
+    """Return an alert that has fired for a minute."""
+    return NotifiedAlert(
+        status=Phase.FIRING,
+        labels=Labels.of({"alertname": name, "severity": "critical", **labels}),
+        annotations=Labels.of({"summary": f"{name} is up"}),
+        starts_at=START - timedelta(minutes=1),
+        ends_at=None,
+        fingerprint="0123456789abcdef",
+        generator_url="http://prometheus.test/graph?g0.expr=up&g0.tab=1",
+    )
+
+
+def a_notification(
+    tenant: str = "acme",
+    *,
+    integration: str = "webhook[0]",
+    flush_key: str = "flush-1",
+    alerts: tuple[NotifiedAlert, ...] = (),
+    group_key: str = '{}:{alertname="HighLoad"}',
+) -> Notification:
+    """Return a notification of one firing alert to the receiver `team`."""
+    who = TenantId(tenant)
+    return Notification(
+        id=notification_id(who, flush_key, integration),
+        tenant=who,
+        receiver="team",
+        integration=integration,
+        group_key=group_key,
+        group_labels=Labels.of({"alertname": "HighLoad"}),
+        alerts=alerts or (an_alert(),),
+        reason=Reason.FIRST,
+        flushed_at=START,
+        incident="incident-1",
+    )
 
 
 class LoopClock(Clock):

@@ -2,8 +2,8 @@
 
     ts=2026-11-23T12:00:00.000Z level=info component=web msg="Listening on" address=127.0.0.1:9093
 
-An event is a constant text and key/values; a value that is a Secret, stands under a name that
-speaks of credentials, the user part of a URL and mail addresses are masked. Loggers of other libraries
+An event is a constant text and key/values. Masked are Secrets, values under a name that
+speaks of credentials, the user part of URLs, and mail addresses. Loggers of other libraries
 come out in the same shape. Payloads, tokens and contacts are never to be logged.
 """
 
