@@ -3,6 +3,9 @@
 That is enough because the data directory belongs to one process. Leases live on the event
 loop; a claim is a read in another thread, so what is let go while it runs must not be
 handed out by it: it may have seen the row before it was settled.
+
+A lease ends by itself so that a row its claimer gave up comes back; who still works on a row
+when its lease ends must know that by itself, and not send it twice.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime, timedelta
 
-LEASE = timedelta(minutes=15)
+LEASE = timedelta(minutes=1)
 
 
 class Leases:

@@ -48,7 +48,7 @@ CREATE TABLE outbox (
     body BLOB NOT NULL,
     PRIMARY KEY (tenant, id)
 );
-CREATE INDEX outbox_due ON outbox (tenant, next_at_us, created_seq, ordinal)
+CREATE INDEX outbox_due ON outbox (tenant, next_at_us, created_seq, ordinal, id)
     WHERE state = 'pending';
 CREATE INDEX outbox_by_age ON outbox (tenant, created_seq, ordinal);
 
