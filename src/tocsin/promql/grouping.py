@@ -48,6 +48,16 @@ def group(grid: Grid, labels: Sequence[str], *, without: bool = False) -> Groups
     return Groups(ids, names, grid.drop_name[first])
 
 
+def group_but(grid: Grid, name: str) -> Groups:
+    """Partition the rows by all their labels but one, the metric name among them."""
+    ids, count = numbered(
+        tuple([pair for pair in labels.pairs if pair[0] != name]) for labels in grid.labels
+    )
+    first = first_rows(ids, count)
+    labels = tuple(grid.labels[i].drop((name,)) for i in first.tolist())
+    return Groups(ids, labels, grid.drop_name[first])
+
+
 _Key = Callable[[Labels], object]
 _Reduce = Callable[[Labels], Labels]
 

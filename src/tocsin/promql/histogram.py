@@ -18,7 +18,7 @@ from tocsin.promql.ast import Call
 from tocsin.promql.errors import ExecutionError
 from tocsin.promql.format import format_bound
 from tocsin.promql.grid import Bools, Floats, Grid, Ints, first_rows, numbered, stacked
-from tocsin.promql.grouping import Groups, blocks, group
+from tocsin.promql.grouping import Groups, blocks, group_but
 from tocsin.promql.literals import is_utf8, number
 from tocsin.promql.scope import Scope, text
 
@@ -50,11 +50,9 @@ class Buckets:
 
 @dataclass(frozen=True, slots=True)
 class Histograms:
-    """The classic histograms of a vector: labels without `le`, and their buckets."""
+    """The classic histograms of a vector: their metric names, buckets, and groups of buckets."""
 
-    labels: tuple[Labels, ...]
     names: tuple[str, ...]
-    drop_name: Bools
     grid: Grid
     groups: Groups
     bounds: Floats
@@ -100,7 +98,7 @@ def _bound(text_: str) -> float | None:
 
 def _collected(grid: Grid, bounds: list[float]) -> Histograms:
     """Sort the rows by bound, join equal bounds by adding, and group by the other labels."""
-    by = group(grid, (_LE,), without=True)
+    by = group_but(grid, _LE)
     order = np.lexsort((bounds, by.ids)) if bounds else np.zeros(0, dtype=np.int64)
     sorted_bounds = np.array(bounds)[order]
     keys = zip(by.ids[order].tolist(), sorted_bounds.tolist(), strict=True)
@@ -116,8 +114,7 @@ def _collected(grid: Grid, bounds: list[float]) -> Histograms:
     any_row = first_rows(by.ids, by.count)
     names = tuple(grid.labels[i].value(METRIC_NAME) for i in any_row.tolist())
     groups = Groups(by.ids[rows], by.labels, by.drop_name)
-    drop = np.zeros(by.count, dtype=np.bool_)
-    return Histograms(by.labels, names, drop, joined, groups, sorted_bounds[first])
+    return Histograms(names, joined, groups, sorted_bounds[first])
 
 
 def histogram_quantile(scope: Scope, call: Call) -> Grid:
@@ -153,7 +150,7 @@ def _labelled(grid: Grid, name: str, q: Floats) -> Grid:
 
 
 def _quantiles(scope: Scope, found: Histograms, q: Floats, *, place: str) -> Grid:
-    shape = (len(found.labels), q.size)
+    shape = (found.groups.count, q.size)
     values, present = np.zeros(shape), np.zeros(shape, dtype=np.bool_)
     for buckets in found.batches():
         fixed = _make_monotonic(buckets, strict=scope.mode == "3")
@@ -167,7 +164,8 @@ def _quantiles(scope: Scope, found: Histograms, q: Floats, *, place: str) -> Gri
         part = buckets.steps
         values[buckets.histograms, part] = _quantile(buckets, q[None, part])
         present[buckets.histograms, part] = buckets.held > 0
-    return Grid(found.labels, values, present, found.drop_name)
+    grid = Grid(found.groups.labels, values, present, found.groups.drop_name)
+    return grid.nameless(delayed=scope.delayed)
 
 
 def _make_monotonic(buckets: Buckets, *, strict: bool) -> Bools:
@@ -222,13 +220,14 @@ def histogram_fraction(scope: Scope, call: Call) -> Grid:
     """Return the share of observations between two bounds, interpolated within buckets."""
     lower, upper = scope.scalar(call.args[0]), scope.scalar(call.args[1])
     found = histograms(scope, call, 2)
-    shape = (len(found.labels), lower.size)
+    shape = (found.groups.count, lower.size)
     values, present = np.zeros(shape), np.zeros(shape, dtype=np.bool_)
     for buckets in found.batches():
         part = buckets.steps
         values[buckets.histograms, part] = _fraction(buckets, lower[None, part], upper[None, part])
         present[buckets.histograms, part] = buckets.held > 0
-    return Grid(found.labels, values, present, found.drop_name)
+    grid = Grid(found.groups.labels, values, present, found.groups.drop_name)
+    return grid.nameless(delayed=scope.delayed)
 
 
 def _fraction(buckets: Buckets, lower: Floats, upper: Floats) -> Floats:

@@ -66,11 +66,14 @@ class Samples:
         if not stale.any():
             return self
         before = np.concatenate([[0], np.cumsum(stale)])
-        return replace(
-            self,
-            times=self.times[~stale],
-            values=self.values[~stale],
-            offsets=self.offsets - before[self.offsets],
+        offsets = self.offsets - before[self.offsets]
+        held = np.flatnonzero(np.diff(offsets))
+        return Samples(
+            tuple(self.labels[i] for i in held.tolist()),
+            self.drop_name[held],
+            self.times[~stale],
+            self.values[~stale],
+            np.concatenate([[0], offsets[held + 1]]),
         )
 
     def after(self, at: Ints) -> Ints:
