@@ -29,34 +29,47 @@ class InhibitRule:
         return tuple(labels.value(name) for name in self.equal)
 
 
-Sources = dict[tuple[str, ...], dict[Labels, Alert]]
+_Sources = dict[tuple[str, ...], dict[Labels, Alert]]
+_MOST_REMEMBERED = 200_000  # label values in the memo, then it starts afresh
+
+
+@dataclass(frozen=True, slots=True)
+class _Sides:
+    """On which side of which rules a label set stands: indices of rules, ascending."""
+
+    source: tuple[int, ...]
+    target: tuple[int, ...]
 
 
 class Inhibitor:
     """The sources that may inhibit, by rule and by the values of its `equal` labels.
 
-    Costs one look-up per rule and label set; it holds ended alerts until `forget`, and asks
-    each one for its end at the time in question.
+    The sides a label set takes are remembered by the values of the labels rules ask about, so
+    the cost of a known combination does not grow with the number of rules. It holds ended
+    alerts until `forget`, and asks each one for its end at the time in question.
     """
 
     def __init__(self, rules: Iterable[InhibitRule], alerts: Iterable[Alert] = ()) -> None:
-        self._rules: tuple[tuple[InhibitRule, Sources], ...] = tuple((r, {}) for r in rules)
+        self._rules = tuple(rules)
+        self._sources: tuple[_Sources, ...] = tuple({} for _ in self._rules)
+        self._names = tuple(sorted({m.name for r in self._rules for m in (*r.source, *r.target)}))
+        self._memo: dict[tuple[str, ...], _Sides] = {}
         for alert in alerts:
             self.learn(alert)
 
     def learn(self, alert: Alert) -> None:
         """Take note of a new or changed alert."""
-        for rule, sources in self._rules:
-            if all_match(rule.source, alert.labels):
-                sources.setdefault(rule.values(alert.labels), {})[alert.labels] = alert
+        for at in self._sides(alert.labels).source:
+            values = self._rules[at].values(alert.labels)
+            self._sources[at].setdefault(values, {})[alert.labels] = alert
 
     def forget(self, labels: Labels) -> None:
         """Drop an alert that is gone."""
-        for rule, sources in self._rules:
-            values = rule.values(labels)
-            peers = sources.get(values, {})
+        for at in self._sides(labels).source:
+            values = self._rules[at].values(labels)
+            peers = self._sources[at].get(values, {})
             if peers.pop(labels, None) is not None and not peers:
-                del sources[values]
+                del self._sources[at][values]
 
     def inhibits(self, labels: Labels, now: datetime) -> bool:
         """Tell whether some firing alert inhibits this label set."""
@@ -64,17 +77,34 @@ class Inhibitor:
 
     def sources(self, labels: Labels, now: datetime) -> Iterator[Labels]:
         """Yield the firing alerts that inhibit this label set; one may come once per rule."""
-        for rule, sources in self._rules:
-            peers = sources.get(rule.values(labels))
-            if peers and all_match(rule.target, labels):
-                yield from _firing(rule, peers, labels, now)
+        if not self._rules:
+            return
+        sides = self._sides(labels)
+        for at in sides.target:
+            peers = self._sources[at].get(self._rules[at].values(labels))
+            if peers:
+                yield from self._firing(at, peers, two_sided=at in sides.source, now=now)
 
+    def _firing(
+        self, at: int, peers: dict[Labels, Alert], *, two_sided: bool, now: datetime
+    ) -> Iterator[Labels]:
+        for alert in peers.values():
+            both = two_sided and at in self._sides(alert.labels).target
+            if not both and not alert.resolved_at(now):
+                yield alert.labels
 
-def _firing(
-    rule: InhibitRule, peers: dict[Labels, Alert], labels: Labels, now: datetime
-) -> Iterator[Labels]:
-    two_sided = all_match(rule.source, labels)
-    for alert in peers.values():
-        both = two_sided and all_match(rule.target, alert.labels)
-        if not both and not alert.resolved_at(now):
-            yield alert.labels
+    def _sides(self, labels: Labels) -> _Sides:
+        values = tuple(labels.value(name) for name in self._names)
+        found = self._memo.get(values)
+        if found is None:
+            if len(self._memo) >= _MOST_REMEMBERED:
+                self._memo.clear()
+            found = self._memo[values] = self._test(labels)
+        return found
+
+    def _test(self, labels: Labels) -> _Sides:
+        rules = list(enumerate(self._rules))
+        return _Sides(
+            source=tuple(at for at, r in rules if all_match(r.source, labels)),
+            target=tuple(at for at, r in rules if all_match(r.target, labels)),
+        )

@@ -63,3 +63,29 @@ def match(route: Route, labels: Labels) -> tuple[Route, ...]:
         if taken and not child.proceed:
             break
     return tuple(found) or (route,)
+
+
+_MOST_REMEMBERED = 200_000  # label values in the memo, then it starts afresh
+
+
+class Router:
+    """Finds the routes of alerts; remembers them by the values of the labels routes ask about.
+
+    The cost of a known combination does not grow with the number of routes.
+    """
+
+    def __init__(self, root: Route) -> None:
+        self._root = root
+        self._names = tuple(sorted({m.name for r in root.walk() for m in r.matchers}))
+        self._memo: dict[tuple[str, ...], tuple[Route, ...]] = {}
+
+    def match(self, labels: Labels) -> tuple[Route, ...]:
+        """Return the routes that take an alert with these labels, in tree order."""
+        values = tuple(labels.value(name) for name in self._names)
+        found = self._memo.get(values)
+        if found is None:
+            if len(self._memo) >= _MOST_REMEMBERED:
+                self._memo.clear()
+            found = match(self._root, labels)
+            self._memo[values] = found
+        return found

@@ -5,12 +5,14 @@ Ids come from outside. Source: Alertmanager `silence/silence.go`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 import msgspec
 
-from tocsin.model.matchers import Matcher, MatchOp, matcher
+from tocsin.model.labels import Labels
+from tocsin.model.matchers import Matcher, Matchers, MatchOp, all_match, matcher
 
 RETENTION = timedelta(hours=120)  # as long as Alertmanager keeps an ended silence
 NOT_FOUND = "silence not found"
@@ -68,3 +70,142 @@ class PutSilence(msgspec.Struct, frozen=True):
 
     silence: Silence
     new_id: str
+
+
+def may_update(old: Silence, new: Silence, now: datetime) -> bool:
+    """Tell whether `new` may take the place of `old` without rewriting what was silenced when."""
+    if old.matchers != new.matchers:
+        return False
+    state = old.state(now)
+    if state is SilenceState.ACTIVE:
+        same_second = int(old.starts_at.timestamp()) == int(new.starts_at.timestamp())
+        return same_second and new.ends_at >= now
+    return state is SilenceState.PENDING and new.starts_at >= now
+
+
+def expired(silence: Silence, now: datetime) -> Silence:
+    """Return the silence ended at `now`; one that has ended before stays as it is."""
+    state = silence.state(now)
+    if state is SilenceState.EXPIRED:
+        return silence
+    starts = now if state is SilenceState.PENDING else silence.starts_at
+    return msgspec.structs.replace(silence, starts_at=starts, ends_at=now, updated_at=now)
+
+
+_MOST_REMEMBERED = 200_000  # label sets in the memo, then it starts afresh
+
+
+class Silences:
+    """All silences of one tenant, and which of them match a label set.
+
+    Every silence is filed under one of its equality matchers, on the label with the most
+    distinct values, so that a label set is tested against few; the rest is tested in full.
+    What matches is remembered per label set until a silence is added or removed; whether it is
+    active depends on the time in question alone.
+    """
+
+    def __init__(self, silences: Iterable[Silence] = ()) -> None:
+        """Take silences as stored. Raises InvalidInput on a bad pattern."""
+        self._all: dict[str, Silence] = {}
+        self._matchers: dict[str, Matchers] = {}
+        self._filed: dict[str, dict[str, list[str]]] = {}
+        self._unfiled: list[str] = []
+        self._memo: dict[Labels, tuple[str, ...]] = {}
+        self._stale = True
+        for silence in silences:
+            self._keep(silence)
+
+    def __iter__(self) -> Iterator[Silence]:
+        return iter(self._all.values())
+
+    def get(self, silence_id: str) -> Silence | None:
+        """Return one silence, None when there is none of that id."""
+        return self._all.get(silence_id)
+
+    def put(self, posted: Silence, *, new_id: str, now: datetime) -> str:
+        """Update the silence of that id, or end it and open a new one; return the id in force.
+
+        Raises InvalidInput on a bad pattern.
+        """
+        old = self._all.get(posted.id)
+        if old is not None and may_update(old, posted, now):
+            self._keep(msgspec.structs.replace(posted, updated_at=now))
+            return posted.id
+        starts = max(posted.starts_at, now)
+        fresh = msgspec.structs.replace(posted, id=new_id, starts_at=starts, updated_at=now)
+        self._keep(fresh)
+        if old is not None:
+            self._all[old.id] = expired(old, now)
+        return new_id
+
+    def expire(self, silence_id: str, now: datetime) -> None:
+        """End a silence; one that is unknown or has ended is left alone."""
+        old = self._all.get(silence_id)
+        if old is not None:
+            self._all[silence_id] = expired(old, now)
+
+    def forget_ended(self, before: datetime) -> None:
+        """Drop the silences that ended before that time."""
+        gone = [s.id for s in self if s.ends_at < before]
+        for silence_id in gone:
+            del self._all[silence_id], self._matchers[silence_id]
+        self._stale = self._stale or bool(gone)
+
+    def silencing(self, labels: Labels, now: datetime) -> tuple[str, ...]:
+        """Return the ids of the active silences that match, sorted."""
+        if not self._all:
+            return ()
+        matching = self._matching(labels)
+        return tuple(i for i in matching if self._all[i].state(now) is SilenceState.ACTIVE)
+
+    def _keep(self, silence: Silence) -> None:
+        self._matchers[silence.id] = tuple(m.compiled() for m in silence.matchers)
+        self._all[silence.id] = silence
+        self._stale = True
+
+    def _matching(self, labels: Labels) -> tuple[str, ...]:
+        if self._stale:
+            self._file()
+        found = self._memo.get(labels)
+        if found is None:
+            if len(self._memo) >= _MOST_REMEMBERED:
+                self._memo.clear()
+            found = tuple(sorted(self._test(labels)))
+            self._memo[labels] = found
+        return found
+
+    def _test(self, labels: Labels) -> Iterator[str]:
+        for name, by_value in self._filed.items():
+            for silence_id in by_value.get(labels.value(name), ()):
+                if all_match(self._matchers[silence_id], labels):
+                    yield silence_id
+        for silence_id in self._unfiled:
+            if all_match(self._matchers[silence_id], labels):
+                yield silence_id
+
+    def _file(self) -> None:
+        self._filed, self._unfiled, self._memo = {}, [], {}
+        spread = _spread(self._matchers.values())
+        for silence_id, matchers in self._matchers.items():
+            fixed = [m for m in matchers if _is_fixed(m)]
+            if fixed:
+                best = max(fixed, key=lambda m: (spread[m.name], m.name))
+                self._filed.setdefault(best.name, {}).setdefault(best.value, []).append(silence_id)
+            else:
+                self._unfiled.append(silence_id)
+        self._stale = False
+
+
+def _is_fixed(m: Matcher) -> bool:
+    """An empty value also matches by absence, so it files nothing."""
+    return m.op is MatchOp.EQUAL and bool(m.value)
+
+
+def _spread(all_matchers: Iterable[Matchers]) -> dict[str, int]:
+    """Count the distinct values silences ask of each label."""
+    values: dict[str, set[str]] = {}
+    for matchers in all_matchers:
+        for m in matchers:
+            if _is_fixed(m):
+                values.setdefault(m.name, set()).add(m.value)
+    return {name: len(seen) for name, seen in values.items()}

@@ -1,0 +1,123 @@
+"""The pure engine: log entries in, state changed, flushed groups out.
+
+`now` is each entry's `at`. The same entries give the same state and the same flushes, live, in
+recovery, and in a replay of history. After every entry the groups due by then are flushed; a
+TICK is an entry that does nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from tocsin.alert_manager.answers import Malformed
+from tocsin.alert_manager.config import decode_source, from_source
+from tocsin.alert_manager.flush import flush_group
+from tocsin.alert_manager.ingest import decode_alerts
+from tocsin.alert_manager.silence import PutSilence
+from tocsin.alert_manager.state import NotifyKey, TenantState
+from tocsin.model.codec import decode
+from tocsin.model.errors import InvalidInput
+from tocsin.model.events import EntryKind, GroupFlush, LogEntry, LoggedEntry
+from tocsin.model.notification import DeliveryReport, Final
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What entries caused outside the state; `skipped` are entries that could not be read."""
+
+    flushes: tuple[GroupFlush, ...] = ()
+    skipped: tuple[str, ...] = ()
+
+
+def apply(state: TenantState, entries: Sequence[LoggedEntry]) -> Changes:
+    """Apply `entries` in order to `state` and return what they caused.
+
+    An entry that cannot be read changes nothing: everything is validated before it is logged,
+    so one is a fault of the store or of a newer version, and must not stop the others.
+    """
+    flushes: list[GroupFlush] = []
+    skipped: list[str] = []
+    for logged in entries:
+        entry = logged.entry
+        try:
+            _MOVES[entry.kind](state, entry)
+        except InvalidInput as error:
+            skipped.append(f"entry {logged.seq} ({entry.kind}): {error}")
+        flushes += (
+            flush_group(state, group, at=entry.at, seq=logged.seq)
+            for group in state.groups.take_due(entry.at)
+        )
+        state.collect_garbage(entry.at)
+    return Changes(tuple(flushes), tuple(skipped))
+
+
+def _alerts(state: TenantState, entry: LogEntry) -> None:
+    config = state.config
+    found = decode_alerts(
+        entry.body,
+        now=entry.at,
+        resolve_timeout=config.resolve_timeout,
+        mode=config.matcher_mode,
+    )
+    if isinstance(found, Malformed):
+        raise InvalidInput(found.message)
+    for alert in found.alerts:
+        state.take(alert, entry.at)
+
+
+def _silence(state: TenantState, entry: LogEntry) -> None:
+    put = decode(entry.body, PutSilence)
+    state.silences.put(put.silence, new_id=put.new_id, now=entry.at)
+
+
+def _expire(state: TenantState, entry: LogEntry) -> None:
+    state.silences.expire(entry.body.decode("utf-8", "replace"), entry.at)
+
+
+def _report(state: TenantState, entry: LogEntry) -> None:
+    report = decode(entry.body, DeliveryReport)
+    key = state.in_flight.key_of(report.notification)
+    if key is None or report.final is Final.SUPERSEDED:
+        return
+    flight = state.in_flight.land(key)
+    if report.final is Final.DELIVERED:
+        state.log[key] = flight.delivered()
+        _let_go(state, key)
+    else:
+        _keep(state, key)
+
+
+def _let_go(state: TenantState, key: NotifyKey) -> None:
+    """Let announced alerts leave the groups whose integrations have all been told."""
+    group_key, receiver, _ = key
+    integrations = state.config.receivers.get(receiver, ())
+    if any(state.in_flight.get((group_key, receiver, i.name)) for i in integrations):
+        return
+    for group in state.groups.named(group_key, receiver):
+        state.leave(group, tuple(group.announced))
+
+
+def _keep(state: TenantState, key: NotifyKey) -> None:
+    """Somebody was not told: announced alerts stay until the next flush says them again."""
+    group_key, receiver, _ = key
+    for group in state.groups.named(group_key, receiver):
+        group.announced.clear()
+
+
+def _tick(state: TenantState, entry: LogEntry) -> None:
+    """Do nothing: time passes by the entry alone."""
+
+
+def _config(state: TenantState, entry: LogEntry) -> None:
+    state.reconfigure(from_source(decode_source(entry.body)), entry.at)
+
+
+_MOVES: dict[EntryKind, Callable[[TenantState, LogEntry], None]] = {
+    EntryKind.ALERTS: _alerts,
+    EntryKind.SILENCE: _silence,
+    EntryKind.EXPIRE: _expire,
+    EntryKind.REPORT: _report,
+    EntryKind.TICK: _tick,
+    EntryKind.CONFIG: _config,
+}
