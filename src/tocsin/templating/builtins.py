@@ -106,7 +106,7 @@ def _urlquery(run: Run, *values: object) -> str:
 def _joined(run: Run, values: tuple[object, ...]) -> str:
     if len(values) == 1 and isinstance(values[0], str):
         return values[0]
-    return sprint(values, run.meter)
+    return sprint(["<no value>" if value is None else value for value in values], run.meter)
 
 
 def _call(run: Run, function: object, *args: object) -> object:
@@ -175,7 +175,7 @@ def _position(step: object, size: int, *, inclusive: bool) -> int:
 def _eq(first: object, *rest: object) -> bool:
     if not rest:
         raise InvalidInput("missing argument for comparison")
-    return any([_equal(first, other) for other in rest])
+    return functools.reduce(lambda found, other: _equal(first, other) or found, rest, False)
 
 
 def _equal(left: object, right: object) -> bool:

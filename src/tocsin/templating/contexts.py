@@ -61,9 +61,12 @@ _RAW_ELEMENTS: Mapping[str, Content] = {
     "title": Content.PLAIN,
 }
 _URL_ATTRIBUTES = frozenset(
-    "action archive background cite classid codebase data formaction href icon longdesc manifest "
-    "ping poster profile src srcset usemap xmlns".split()
-)
+    (
+        "action", "archive", "background", "cite", "classid", "codebase", "data",
+        "formaction", "href", "icon", "longdesc", "manifest", "ping", "poster",
+        "profile", "src", "srcset", "usemap", "xmlns",
+    )
+)  # fmt: skip
 _TAG = re.compile(r"</?([a-zA-Z][a-zA-Z0-9:-]*)")
 _ATTRIBUTE = re.compile(r"[^\s=>/\"']+|[\"'=]")
 _SCRIPT_MARK = re.compile(r"\\.|[\"'`]|//|/\*|\*/|\n", re.DOTALL)

@@ -33,7 +33,8 @@ EMAIL = """
   {{ template "__mail_labels" .Labels -}}
   </table>
   {{- with .GeneratorURL }}
-  <p style="margin: 8px 0 0; font-size: 13px"><a href="{{ . }}" style="color: #2563eb">Source</a></p>
+  <p style="margin: 8px 0 0; font-size: 13px">
+    <a href="{{ . }}" style="color: #2563eb">Source</a></p>
   {{- end }}
 </td></tr>
 {{ end }}

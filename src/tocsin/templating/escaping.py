@@ -113,7 +113,7 @@ def _attribute(value: object, context: Context, meter: Meter) -> str:
     return text.translate(_BARE) or REFUSED
 
 
-def _plain(value: object, context: Context, meter: Meter) -> str:  # noqa: ARG001 - one shape for all
+def _plain(value: object, context: Context, meter: Meter) -> str:
     return _text(value, meter)
 
 
@@ -161,7 +161,7 @@ def _units(char: str) -> str:
     return "".join(f"\\u{raw[at : at + 2].hex()}" for at in range(0, len(raw), 2))
 
 
-def _style(value: object, context: Context, meter: Meter) -> str:  # noqa: ARG001 - one shape for all
+def _style(value: object, context: Context, meter: Meter) -> str:
     text = _text(value, meter)
     bad = any(word in text.lower() for word in _STYLE_WORDS) or not _STYLE.fullmatch(text)
     return REFUSED if bad else text

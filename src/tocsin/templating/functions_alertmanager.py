@@ -22,7 +22,7 @@ from tocsin.templating.humanize import humanize_duration
 from tocsin.templating.jsontext import to_json
 from tocsin.templating.values import Fields, SafeHtml, SafeUrl, StringMap, type_name
 
-_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*|_+", re.UNICODE)  # letters and digits of one word
+_WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*|_+", re.UNICODE)  # letters and digits of one word
 
 
 def to_upper(text: str) -> str:
@@ -45,11 +45,11 @@ def trim_space(text: str) -> str:
     return text.strip()
 
 
-def join(run: Run, sep: str, items: list[str]) -> str:
+def join(run: Run, sep: str, items: list[Any]) -> str:
     """Return the strings of `items` with `sep` between them."""
-    wrong = next((item for item in items if not isinstance(item, str)), None)
-    if wrong is not None or None in items:
-        raise InvalidInput(f"wrong type in list; expected string; got {type_name(wrong)}")
+    wrong = [item for item in items if not isinstance(item, str)]
+    if wrong:
+        raise InvalidInput(f"wrong type in list; expected string; got {type_name(wrong[0])}")
     run.meter.made(len(sep) * len(items) + sum(map(len, items)))
     return sep.join(items)
 
@@ -147,9 +147,9 @@ def make_dict(*pairs: object) -> dict[str, object]:
     if len(pairs) % 2:
         raise InvalidInput("dict requires an even number of arguments")
     names = pairs[::2]
-    wrong = next((name for name in names if not isinstance(name, str)), None)
-    if wrong is not None or None in names:
-        raise InvalidInput(f"dict keys must be strings, got {type_name(wrong)}")
+    wrong = [name for name in names if not isinstance(name, str)]
+    if wrong:
+        raise InvalidInput(f"dict keys must be strings, got {type_name(wrong[0])}")
     return {str(name): value for name, value in zip(names, pairs[1::2], strict=True)}
 
 

@@ -20,7 +20,7 @@ from tocsin.templating.calls import Run
 from tocsin.templating.functions_alertmanager import match, re_replace_all, to_lower, to_upper
 from tocsin.templating.values import Kind, SafeHtml, StringMap, Struct, kind, type_name
 
-_WORD_START = re.compile(r"(?<![\w'’])\w", re.UNICODE)
+_WORD_START = re.compile(r"(?<!\w|[^\x00-\x7f\s])\w")
 _HOST_PORT = re.compile(r"(?:\[([^\[\]]*)\]|([^:\[\]]*)):([^:\[\]]*)")
 
 

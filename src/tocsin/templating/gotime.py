@@ -15,9 +15,10 @@ from tocsin.model.errors import InvalidInput
 
 ZERO = datetime(1, 1, 1, tzinfo=UTC)
 MONTHS = (
-    "January February March April May June July August September October November December".split()
-)
-DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
+    "January", "February", "March", "April", "May", "June",
+    "July", "August", "September", "October", "November", "December",
+)  # fmt: skip
+DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 # Longest element first, as Go reads a layout; `(?![a-z])` keeps "January" out of "Jan".
 _ELEMENT = re.compile(
@@ -38,7 +39,7 @@ _FORMATS: Mapping[str, Callable[[datetime], str]] = {
     "Jan": lambda at: MONTHS[at.month - 1][:3],
     "Monday": lambda at: DAYS[at.weekday()],
     "Mon": lambda at: DAYS[at.weekday()][:3],
-    "MST": lambda at: zone_name(at),
+    "MST": lambda at: zone_name(at),  # noqa: PLW0108 - defined below
     "2006": lambda at: f"{at.year:04d}",
     "06": lambda at: f"{at.year % 100:02d}",
     "002": lambda at: f"{at.timetuple().tm_yday:03d}",
@@ -190,7 +191,9 @@ def _day(parts: Mapping[str, str]) -> datetime:
         return day
     month = int(parts.get("month", "1"))
     if "month_name" in parts:
-        month = [name[:3].lower() for name in MONTHS].index(parts["month_name"][:3].lower()) + 1
+        month = (
+            tuple(name[:3].lower() for name in MONTHS).index(parts["month_name"][:3].lower()) + 1
+        )
     return datetime(year, month, int(parts.get("day", "1")), tzinfo=UTC)
 
 

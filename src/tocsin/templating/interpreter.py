@@ -7,7 +7,7 @@ line and the template it happened in.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from tocsin.model.errors import InvalidInput
 from tocsin.templating.budget import Meter
@@ -25,6 +25,7 @@ from tocsin.templating.nodes import (
     Jump,
     Literal,
     Name,
+    Nil,
     Operand,
     Pipe,
     Range,
@@ -38,6 +39,14 @@ from tocsin.templating.values import Kind, Method, field, keys, kind, truth, typ
 
 _NOTHING: Any = object()  # no piped value
 _LAZY = ("and", "or")
+
+
+class _Given(NamedTuple):
+    """The arguments of a call, not yet evaluated; `piped` is the value of the stage before."""
+
+    nodes: tuple[Operand, ...]
+    dot: object
+    piped: object
 
 
 class Writer(Protocol):
@@ -246,38 +255,43 @@ class Interpreter:
 
     def _command(self, command: Command, dot: object, piped: object) -> object:
         self.meter.step()
-        head, args = command.args[0], command.args[1:]
+        head = command.args[0]
+        given = _Given(command.args[1:], dot, piped)
         match head:
             case Name():
-                return self._function(head.name, args, dot, piped)
+                return self._function(head.name, given)
             case Field():
-                return self._chain(dot, head.path, args, dot, piped)
+                return self._chain(dot, head.path, given)
             case Variable() if head.path:
-                return self._chain(self._get(head.name), head.path, args, dot, piped)
+                return self._chain(self._get(head.name), head.path, given)
             case Chain():
-                return self._chain(self._operand(head.base, dot), head.path, args, dot, piped)
-        if args or piped is not _NOTHING:
+                return self._chain(self._operand(head.base, dot), head.path, given)
+            case Nil():
+                raise InvalidInput("nil is not a command")
+        if given.nodes or piped is not _NOTHING:
             raise InvalidInput("can't give argument to a value that is no function")
         return self._operand(head, dot)
 
     def _operand(self, node: Operand, dot: object) -> object:
         """Return the value of an operand that stands alone."""
+        alone = _Given((), dot, _NOTHING)
+        value: object = None
         match node:
             case Dot():
-                return dot
+                value = dot
             case Literal():
-                return node.value
+                value = node.value
             case Variable():
-                return self._chain(self._get(node.name), node.path, (), dot, _NOTHING)
+                value = self._chain(self._get(node.name), node.path, alone)
             case Field():
-                return self._chain(dot, node.path, (), dot, _NOTHING)
+                value = self._chain(dot, node.path, alone)
             case Chain():
-                return self._chain(self._operand(node.base, dot), node.path, (), dot, _NOTHING)
+                value = self._chain(self._operand(node.base, dot), node.path, alone)
             case Name():
-                return self._function(node.name, (), dot, _NOTHING)
+                value = self._function(node.name, alone)
             case Pipe():
-                return self._nested(node, dot)
-        return None
+                value = self._nested(node, dot)
+        return value
 
     def _nested(self, pipe: Pipe, dot: object) -> object:
         self.meter.enter()
@@ -285,14 +299,7 @@ class Interpreter:
         self.meter.leave()
         return value
 
-    def _chain(
-        self,
-        value: object,
-        path: tuple[str, ...],
-        args: tuple[Operand, ...],
-        dot: object,
-        piped: object,
-    ) -> object:
+    def _chain(self, value: object, path: tuple[str, ...], given: _Given) -> object:
         """Follow `path` from `value`; arguments go to the method at its end."""
         for index, name in enumerate(path):
             self.meter.step()
@@ -300,8 +307,7 @@ class Interpreter:
                 return None
             found = field(value, name)
             last = index == len(path) - 1
-            given = self._arguments(args, dot, piped) if last else []
-            value = self._called(found, name, given)
+            value = self._called(found, name, self._arguments(given) if last else [])
         return value
 
     def _called(self, found: object, name: str, args: list[object]) -> object:
@@ -313,38 +319,36 @@ class Interpreter:
             raise InvalidInput(f"{name} has arguments but cannot be invoked as function")
         return found
 
-    def _function(self, name: str, args: tuple[Operand, ...], dot: object, piped: object) -> object:
+    def _function(self, name: str, given: _Given) -> object:
         if name in _LAZY:
-            return self._lazy(name, args, dot, piped)
-        return call(self._functions[name], name, self._arguments(args, dot, piped), self)
+            return self._lazy(name, given)
+        return call(self._functions[name], name, self._arguments(given), self)
 
-    def _arguments(self, args: tuple[Operand, ...], dot: object, piped: object) -> list[object]:
-        given: list[object] = [
-            arg if isinstance(arg, Literal) else self._operand(arg, dot) for arg in args
+    def _arguments(self, given: _Given) -> list[object]:
+        args: list[object] = [
+            node if type(node) is Literal else self._operand(node, given.dot)
+            for node in given.nodes
         ]
-        if piped is not _NOTHING:
-            given.append(piped)
-        self.meter.step()
-        return given
+        if given.piped is not _NOTHING:
+            args.append(given.piped)
+        return args
 
-    def _lazy(self, name: str, args: tuple[Operand, ...], dot: object, piped: object) -> object:
+    def _lazy(self, name: str, given: _Given) -> object:
         """Evaluate `and` and `or` up to the argument that decides."""
         value = _NOTHING
-        for arg in self._one_by_one(args, dot, piped):
-            value = arg
+        for found in self._one_by_one(given):
+            value = found
             if truth(value) is (name == "or"):
                 return value
         if value is _NOTHING:
             raise InvalidInput(f"wrong number of args for {name}: want at least 1 got 0")
         return value
 
-    def _one_by_one(
-        self, args: tuple[Operand, ...], dot: object, piped: object
-    ) -> Iterator[object]:
-        for arg in args:
-            yield self._operand(arg, dot)
-        if piped is not _NOTHING:
-            yield piped
+    def _one_by_one(self, given: _Given) -> Iterator[object]:
+        for node in given.nodes:
+            yield self._operand(node, given.dot)
+        if given.piped is not _NOTHING:
+            yield given.piped
 
     # ---- variables
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -40,25 +41,14 @@ def to_json(value: object, meter: Meter) -> str:
 
 
 def _encoded(value: Any, meter: Meter) -> str:
-    match kind(value):
-        case Kind.NIL:
-            return "null"
-        case Kind.BOOL:
-            return "true" if value else "false"
-        case Kind.INT:
-            return str(int(value))
-        case Kind.FLOAT:
-            return _number(value)
-        case Kind.STRING:
-            return json.dumps(str(value), ensure_ascii=False).translate(_ESCAPES)
-        case Kind.TIME:
-            return f'"{format_time(value, _LAYOUT)}"'
-        case Kind.DURATION:
-            return str(value // timedelta(microseconds=1) * 1000)
-        case Kind.MAP:
-            return _object([(str(key), value[key]) for key in keys(value)], meter)
-        case Kind.SLICE:
-            return f"[{','.join(to_json(item, meter) for item in value)}]"
+    found = kind(value)
+    scalar = _SCALARS.get(found)
+    if scalar:
+        return scalar(value)
+    if found is Kind.MAP:
+        return _object([(str(key), value[key]) for key in keys(value)], meter)
+    if found is Kind.SLICE:
+        return f"[{','.join(to_json(item, meter) for item in value)}]"
     return _struct(value, meter)
 
 
@@ -76,10 +66,27 @@ def _object(items: list[tuple[str, object]], meter: Meter) -> str:
     return "{" + ",".join(f"{_encoded(n, meter)}:{to_json(v, meter)}" for n, v in items) + "}"
 
 
+def _string(value: str) -> str:
+    return json.dumps(str(value), ensure_ascii=False).translate(_ESCAPES)
+
+
 def _number(value: float) -> str:
     if not math.isfinite(value):
         raise InvalidInput(f"json: unsupported value: {value}")
     size = abs(value)
     if size and not 1e-6 <= size < 1e21:
         return shortest(value).replace("e-0", "e-")
-    return format(value, "f") if value == int(value) else repr(value)
+    if value == int(value):
+        return str(int(value))
+    return shortest(value) if size >= 1e-4 else f"{value:.20f}".rstrip("0")
+
+
+_SCALARS: Mapping[Kind, Callable[[Any], str]] = {
+    Kind.NIL: lambda _: "null",
+    Kind.BOOL: lambda value: "true" if value else "false",
+    Kind.INT: lambda value: str(int(value)),
+    Kind.FLOAT: _number,
+    Kind.STRING: _string,
+    Kind.TIME: lambda value: f'"{format_time(value, _LAYOUT)}"',
+    Kind.DURATION: lambda value: str(value // timedelta(microseconds=1) * 1000),
+}

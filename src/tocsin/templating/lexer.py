@@ -14,7 +14,12 @@ from tocsin.templating.errors import TemplateError
 
 LEFT, RIGHT = "{{", "}}"
 _SPACES = " \t\r\n"
-KEYWORDS = frozenset("block break continue define else end if range nil template with".split())
+KEYWORDS = frozenset(
+    (
+        "block", "break", "continue", "define", "else", "end", "if", "range", "nil", "template",
+        "with",
+    )
+)  # fmt: skip
 
 
 class T(Enum):

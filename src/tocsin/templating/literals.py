@@ -68,7 +68,7 @@ def _utf8(text: str) -> bytes:
 
 
 def _escaped(found: re.Match[str], *, quote: str) -> bytes:
-    simple, hexa, octal, short, long, other = found.groups()
+    simple, hexa, octal, short, long, _ = found.groups()
     if simple and (simple not in "'\"" or simple == quote):
         return bytes([_SIMPLE[simple]])
     if hexa:

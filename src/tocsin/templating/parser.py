@@ -6,7 +6,7 @@ Source: Go's text/template documentation, "Actions", "Arguments", "Pipelines", "
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
 
 from tocsin.model.errors import InvalidInput
@@ -39,7 +39,7 @@ _DEPTH = 100  # nested blocks and parentheses in the text; the run has its own b
 _OPERANDS = (
     T.BOOL, T.CHAR, T.DOT, T.FIELD, T.NAME, T.NUMBER, T.STRING, T.VARIABLE, T.OPEN,
 )  # fmt: skip
-_NO_CHAIN = (Dot, Literal, Nil)
+_CONSTANTS = (Dot, Literal, Nil)
 
 
 @dataclass(slots=True)
@@ -144,23 +144,22 @@ class Parser:
         return self._control(word)
 
     def _control(self, word: Token) -> tuple[Statement, ...] | _Stop:
-        match word.text:
-            case "if" | "with":
-                return (self._branch(word),)
-            case "range":
-                return (self._range(word),)
-            case "template":
-                return (self._call(word),)
-            case "block":
-                return (self._inline(word),)
-            case "break" | "continue":
-                return (self._jump(word),)
-            case "end":
-                self._expect(T.RIGHT, "end")
-                return _Stop("end", word.line)
-            case "else":
-                return _Stop("else", word.line)
-        raise self._unexpected(word, "command")
+        if word.text == "end":
+            self._expect(T.RIGHT, "end")
+        if word.text in ("end", "else"):
+            return _Stop(word.text, word.line)
+        readers: Mapping[str, Callable[[Token], Statement]] = {
+            "if": self._branch,
+            "with": self._branch,
+            "range": self._range,
+            "template": self._call,
+            "block": self._inline,
+            "break": self._jump,
+            "continue": self._jump,
+        }
+        if word.text not in readers:
+            raise self._unexpected(word, "command")
+        return (readers[word.text](word),)
 
     def _branch(self, word: Token) -> Branch:
         mark = len(self._scope.names)
@@ -291,7 +290,7 @@ class Parser:
             break
         if not args:
             raise self._error("empty command")
-        if not first and isinstance(args[0], (Dot, Literal, Nil)):
+        if not first and isinstance(args[0], _CONSTANTS):
             raise self._error("non executable command in pipeline: a stage must be a function")
         return Command(tuple(args))
 
@@ -309,29 +308,32 @@ class Parser:
             return Field(base.path + path)
         if isinstance(base, Variable):
             return Variable(base.name, base.path + path)
-        if isinstance(base, _NO_CHAIN):
+        if isinstance(base, _CONSTANTS):
             raise self._error(f"unexpected .{path[0]} after a constant")
         return Chain(base, path)
 
     def _term(self) -> Operand | None:
         token = self._solid()
+        term: Operand
         match token.kind:
             case T.NAME:
-                return self._function(token)
+                term = self._function(token)
             case T.DOT:
-                return Dot()
+                term = Dot()
             case T.FIELD:
-                return Field((token.text[1:],))
+                term = Field((token.text[1:],))
             case T.VARIABLE:
-                return self._variable(token)
+                term = self._variable(token)
             case T.BOOL | T.NUMBER | T.CHAR | T.STRING:
-                return self._literal(token)
+                term = self._literal(token)
             case T.OPEN:
-                return self._parenthesised()
+                term = self._parenthesised()
             case T.KEYWORD if token.text == "nil":
-                return Nil()
-        self._at -= 1
-        return None
+                term = Nil()
+            case _:
+                self._at -= token.kind is not T.END
+                return None
+        return term
 
     def _parenthesised(self) -> Pipe:
         self._deeper()

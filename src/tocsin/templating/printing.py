@@ -7,9 +7,10 @@ kept, and nesting is bounded, so that a shared list of lists cannot explode.
 from __future__ import annotations
 
 import math
+import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,7 +19,8 @@ from tocsin.templating.gotime import Named, duration_text, time_text
 from tocsin.templating.values import Fields, Kind, Struct, keys, kind, type_name
 
 _VERB = re.compile(
-    r"%(?P<flags>[-+# 0]*)(?P<width>\*|\d+)?(?P<point>\.(?P<precision>\*|\d+)?)?(?P<verb>.)?",
+    r"%(?P<flags>[-+# 0]*)(?P<width>\*|\d+)?(?P<point>\.(?P<precision>\*|\d+)?)?"
+    r"(?:\[(?P<index>\d{1,6})\])?(?P<verb>.)?",
     re.DOTALL,
 )
 _WIDEST = 1_000_000  # Go calls wider ones bad, too
@@ -80,17 +82,18 @@ def sprintf(form: str, values: Sequence[object], meter: Meter) -> str:
 class _Printf:
     """One call of printf: which argument comes next."""
 
-    __slots__ = ("_meter", "_next", "_values")
+    __slots__ = ("_meter", "_next", "_reordered", "_values")
 
     def __init__(self, values: Sequence[object], meter: Meter) -> None:
         self._values = values
         self._meter = meter
         self._next = 0
+        self._reordered = False
 
     def run(self, form: str) -> str:
         out = _VERB.sub(self._verb, form)
         rest = self._values[self._next :]
-        if not rest:
+        if not rest or self._reordered:
             return out
         extra = (
             f"{type_name(v)}={text(v, self._meter)}" if v is not None else "<nil>" for v in rest
@@ -110,8 +113,10 @@ class _Printf:
             return notes + "%!(NOVERB)"
         if verb == "%":
             return notes + "%"
-        if self._next >= len(self._values):
-            return f"{notes}%!{verb}(MISSING)"
+        if found["index"]:
+            self._reordered, self._next = True, int(found["index"]) - 1
+        if not 0 <= self._next < len(self._values):
+            return f"{notes}%!{verb}({'BADINDEX' if found['index'] else 'MISSING'})"
         value = self._values[self._next]
         self._next += 1
         spec = _Spec(verb, flags, width, precision)
@@ -141,7 +146,7 @@ class _Printf:
 def _value(value: object, spec: _Spec, meter: Meter) -> str:
     """Return one value under one verb, counted."""
     if spec.verb == "T":
-        return _pad(type_name(value), spec)
+        return _string(type_name(value), replace(spec, verb="s"))
     if value is None:
         return _pad("<nil>", spec) if spec.verb == "v" else f"%!{spec.verb}(<nil>)"
     meter.step()
@@ -183,34 +188,30 @@ def _stringer(value: object) -> str | None:
 def _map(value: Any, spec: _Spec, meter: Meter) -> str:
     parts = []
     for key in keys(value):
-        shown = _value(key, _inner(spec), meter)
-        parts.append(f"{shown}:{_value(value[key], _inner(spec), meter)}")
+        shown = _value(key, spec, meter)
+        parts.append(f"{shown}:{_value(value[key], spec, meter)}")
     return f"map[{' '.join(parts)}]"
 
 
 def _slice(value: Any, spec: _Spec, meter: Meter) -> str:
-    return f"[{' '.join(_value(item, _inner(spec), meter) for item in value)}]"
+    return f"[{' '.join(_value(item, spec, meter) for item in value)}]"
 
 
 def _struct(value: object, spec: _Spec, meter: Meter) -> str:
     fields: Mapping[str, object] = value.fields if isinstance(value, Struct) else {}
     if not fields:
         return "{}" if isinstance(value, Fields) else f"%!{spec.verb}(unprintable)"
-    inner = _inner(spec)
-    if spec.plus:
-        return "{" + " ".join(f"{n}:{_value(v, inner, meter)}" for n, v in fields.items()) + "}"
-    return "{" + " ".join(_value(v, inner, meter) for v in fields.values()) + "}"
-
-
-def _inner(spec: _Spec) -> _Spec:
-    return spec
+    named = spec.plus and spec.verb == "v"
+    names = [f"{name}:" if named else "" for name in fields]
+    parts = [_value(item, spec, meter) for item in fields.values()]
+    return "{" + " ".join(map(operator.add, names, parts)) + "}"
 
 
 # ---- scalars
 
 
 def _bad(value: object, spec: _Spec) -> str:
-    plain = _SCALARS[kind(value)](value, _PLAIN)
+    plain = _SCALARS[kind(value)](value, replace(spec, verb="v"))
     return f"%!{spec.verb}({type_name(value)}={plain})"
 
 
@@ -220,40 +221,46 @@ def _boolean(value: Any, spec: _Spec) -> str:
 
 def _integer(value: Any, spec: _Spec) -> str:
     value = int(value)
+    base = _BASES.get(spec.verb)
+    if base:
+        form, prefix = base
+        return _digits(value, form, prefix if spec.sharp or spec.verb == "O" else "", spec)
+    char = _rune(value)
     match spec.verb:
-        case "v" | "d":
-            return _digits(value, "d", "", spec)
-        case "b":
-            return _digits(value, "b", "0b" if spec.sharp else "", spec)
-        case "o":
-            return _digits(value, "o", "0" if spec.sharp else "", spec)
-        case "O":
-            return _digits(value, "o", "0o", spec)
-        case "x" | "X":
-            return _digits(value, spec.verb, f"0{spec.verb}" if spec.sharp else "", spec)
         case "c":
-            return _pad(_rune(value), spec)
+            return _pad(char, spec)
         case "q":
-            return _pad(_quote_rune(_rune(value)), spec)
+            return _pad(_quote_rune(char, ascii_only=spec.plus), spec)
         case "U":
-            return _pad(f"U+{value:04X}", spec)
+            return _pad(f"U+{value:04X}" + (f" '{char}'" if spec.sharp else ""), spec)
     return _bad(value, spec)
+
+
+# verb -> Python's form and the prefix under the sharp flag
+_BASES: Mapping[str, tuple[str, str]] = {
+    "v": ("d", ""), "d": ("d", ""), "b": ("b", "0b"), "o": ("o", "0"), "O": ("o", "0o"),
+    "x": ("x", "0x"), "X": ("X", "0X"),
+}  # fmt: skip
 
 
 def _digits(value: int, base: str, prefix: str, spec: _Spec) -> str:
     body = format(abs(value), base)
     if spec.precision is not None:
-        body = "" if value == 0 and spec.precision == 0 else body.rjust(spec.precision, "0")
+        if value == 0 == spec.precision:
+            return " " * spec.width
+        body = body.rjust(spec.precision, "0")
     sign = _sign(value < 0, spec)
     if "0" in spec.flags and "-" not in spec.flags and spec.precision is None:
         body = body.rjust(spec.width - len(sign) - len(prefix), "0")
-    return _pad(sign + prefix + body, spec)
+    return _pad(sign + prefix + body, _without_zero(spec))
 
 
 def _sign(negative: bool, spec: _Spec) -> str:  # noqa: FBT001
     if negative:
         return "-"
-    return "+" if spec.plus else " " if " " in spec.flags else ""
+    if spec.plus and spec.verb != "v":
+        return "+"
+    return " " if " " in spec.flags else ""
 
 
 def _rune(value: int) -> str:
@@ -291,7 +298,7 @@ def shortest(value: float, precision: int | None = None) -> str:
     ('1e+06', '0.25')
     """
     if precision is not None:
-        return _fix_exponent(f"{value:.{precision or 1}g}")
+        return f"{value:.{precision or 1}g}"
     digits, exponent = _decimal(value)
     if not -4 <= exponent < 6:
         mantissa = digits[0] + ("." + digits[1:] if len(digits) > 1 else "")
@@ -319,15 +326,11 @@ def _positional(digits: str, exponent: int) -> str:
 
 
 def _exponent(value: float, precision: int | None) -> str:
-    return _fix_exponent(f"{value:.{6 if precision is None else precision}e}")
+    return f"{value:.{6 if precision is None else precision}e}"
 
 
 def _fixed(value: float, precision: int | None) -> str:
     return f"{value:.{6 if precision is None else precision}f}"
-
-
-def _fix_exponent(text: str) -> str:
-    return text
 
 
 # ---- strings
@@ -343,7 +346,7 @@ def _string(value: Any, spec: _Spec) -> str:
             return _pad(_quoted(_cut(value, spec), spec), spec)
         case "x" | "X":
             return _pad(_hexed(value, spec), spec)
-    return f"%!{spec.verb}(string={value})"
+    return _bad(value, spec)
 
 
 def _cut(value: str, spec: _Spec) -> str:
@@ -373,8 +376,8 @@ def quote(value: str, *, ascii_only: bool = False) -> str:
     return '"' + "".join(_quoted_char(c, '"', ascii_only=ascii_only) for c in value) + '"'
 
 
-def _quote_rune(char: str) -> str:
-    return "'" + _quoted_char(char, "'", ascii_only=False) + "'"
+def _quote_rune(char: str, *, ascii_only: bool) -> str:
+    return "'" + _quoted_char(char, "'", ascii_only=ascii_only) + "'"
 
 
 def _quoted_char(char: str, mark: str, *, ascii_only: bool) -> str:

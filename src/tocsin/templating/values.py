@@ -179,7 +179,7 @@ def type_name(value: object) -> str:
         case Kind.STRUCT | Kind.OTHER:
             return "struct"
         case found:
-            return found.value
+            return str(found.value)
 
 
 def _all_strings(value: Any) -> bool:
@@ -253,4 +253,4 @@ def _method(value: object, name: str) -> Method | None:
 
 
 def _named_text(value: Named) -> str:
-    return value.name
+    return str(value.name)
