@@ -11,6 +11,7 @@ import msgspec
 
 from tocsin.model.errors import InvalidInput
 from tocsin.model.labels import EMPTY, Labels
+from tocsin.model.output import Output
 from tocsin.model.tenant import TenantId
 from tocsin.rule_engine.alerting import (
     ActiveAlert,
@@ -23,7 +24,6 @@ from tocsin.rule_engine.alerting import (
     transition,
 )
 from tocsin.rule_engine.definition import RuleDef, RuleKind
-from tocsin.rule_engine.output import RuleOutput
 from tocsin.rule_engine.ports import Queries
 from tocsin.rule_engine.recording import Recorded, check_series_limit
 from tocsin.rule_engine.rendering import Renderer
@@ -65,13 +65,13 @@ class RuleRun(ABC):
     """
 
     rule: RuleDef
-    output: RuleOutput = field(init=False)
+    output: Output = field(init=False)
     status: Status = field(default_factory=Status)
     active: dict[Labels, ActiveAlert] = field(default_factory=dict)
     remembered: Remembered | None = None
 
     def __post_init__(self) -> None:
-        self.output = RuleOutput(f"rules/{self.rule.key}")
+        self.output = Output(f"rules/{self.rule.key}")
 
     @abstractmethod
     async def evaluate(self, asked: Round) -> Rendered:

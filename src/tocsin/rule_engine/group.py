@@ -14,16 +14,17 @@ import numpy as np
 
 from tocsin.model.errors import TocsinError
 from tocsin.model.labels import Labels
+from tocsin.model.output import Batch
 from tocsin.model.series import Layout
+from tocsin.model.slots import to_ms
 from tocsin.model.tenant import TenantId
 from tocsin.rule_engine.config import RuleSettings
 from tocsin.rule_engine.definition import GroupDef, RuleKind
 from tocsin.rule_engine.evaluation import Round, RuleRun, make_run
 from tocsin.rule_engine.instruments import RuleInstruments
-from tocsin.rule_engine.output import Batch
 from tocsin.rule_engine.ports import Firing, Queries, RuleSink
 from tocsin.rule_engine.rendering import Renderer
-from tocsin.rule_engine.restore import heartbeat_labels, last_round, remembered, to_ms
+from tocsin.rule_engine.restore import heartbeat_labels, last_round, remembered
 from tocsin.rule_engine.sending import Sender, mark_sent
 from tocsin.rule_engine.views import GroupView, Health
 from tocsin.telemetry.logs import get_logger

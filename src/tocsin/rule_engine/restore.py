@@ -11,10 +11,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from tocsin.model.duration import format_duration
 from tocsin.model.labels import ALERT_NAME, METRIC_NAME, Labels
+from tocsin.model.slots import from_ms, to_ms
 from tocsin.model.tenant import TenantId
 from tocsin.rule_engine.definition import GroupDef, RuleDef
 from tocsin.rule_engine.ports import Queries
@@ -74,18 +75,5 @@ async def remembered(
     return Remembered(down_at, rule.hold, grace, active)
 
 
-def to_ms(at: datetime) -> int:
-    """Return `at` as Unix milliseconds."""
-    return (at - _EPOCH) // timedelta(milliseconds=1)
-
-
-def from_ms(ms: int) -> datetime:
-    """Return Unix milliseconds as a time."""
-    return _EPOCH + timedelta(milliseconds=ms)
-
-
 def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
-
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

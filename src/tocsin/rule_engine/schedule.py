@@ -1,8 +1,7 @@
 """When rule groups are evaluated: each tenant's groups on their own intervals and phases.
 
-The phase of a group is a hash of its name, so that groups spread over the interval and keep
-their times over restarts and reloads. A round that takes longer than the interval makes the
-ones in between be missed, counted, and never made up.
+A round that takes longer than the interval makes the ones in between be missed, counted, and
+never made up.
 """
 
 from __future__ import annotations
@@ -12,16 +11,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-import xxhash
-
 from tocsin.model.clock import Clock
+from tocsin.model.slots import Slots
 from tocsin.model.tenant import TenantId
 from tocsin.rule_engine.config import RuleFile, RuleSettings
 from tocsin.rule_engine.definition import groups_of
 from tocsin.rule_engine.group import GroupRun, GroupSpec, Neighbours
 from tocsin.rule_engine.instruments import RuleInstruments
 from tocsin.rule_engine.ports import Firing, Queries, RuleSink
-from tocsin.rule_engine.restore import from_ms, to_ms
 from tocsin.rule_engine.views import AlertView, GroupView
 from tocsin.telemetry.logs import get_logger
 
@@ -124,12 +121,12 @@ class RuleGroups:
     async def _rounds(self, run: GroupRun) -> None:
         """Evaluate a group for ever, once per slot."""
         interval = run.spec.group.interval
-        phase = phase_ms(run.spec.tenant, run.spec.group.key, interval)
-        slot = next_slot(self._clock.now(), interval, phase)
+        slots = Slots.named(f"{run.spec.tenant};{run.spec.group.key}", interval)
+        slot = slots.after(self._clock.now())
         instruments = self._near.instruments
         while True:
             if not await self._reached(slot, interval):
-                slot = next_slot(self._clock.now(), interval, phase)
+                slot = slots.after(self._clock.now())
                 continue
             lag = self._clock.now() - slot
             instruments.lag.labels(run.spec.tenant).set(lag.total_seconds())
@@ -137,7 +134,7 @@ class RuleGroups:
                 await run.evaluate(slot)
             except Exception as error:  # noqa: BLE001 - edge of the task loop
                 _LOG.bug("Rule group failed", error, tenant=run.spec.tenant)
-            slot, missed = following(slot, self._clock.now(), interval)
+            slot, missed = slots.following(slot, self._clock.now())
             instruments.iterations.labels(run.spec.tenant).inc(1 + missed)
             instruments.missed.labels(run.spec.tenant).inc(missed)
 
@@ -149,28 +146,6 @@ class RuleGroups:
         except TimeoutError:
             return False
         return True
-
-
-def phase_ms(tenant: TenantId, group_key: str, interval: timedelta) -> int:
-    """Return where in its interval a group is evaluated, in milliseconds; stable for ever."""
-    name = f"{tenant};{group_key}".encode(errors="replace")
-    return xxhash.xxh64_intdigest(name) % (interval // timedelta(milliseconds=1))
-
-
-def next_slot(now: datetime, interval: timedelta, phase: int) -> datetime:
-    """Return the first time of a group strictly after `now`; `phase` in milliseconds."""
-    step = interval // timedelta(milliseconds=1)
-    now_ms = to_ms(now)
-    return from_ms(now_ms + step - (now_ms - phase) % step)
-
-
-def following(slot: datetime, now: datetime, interval: timedelta) -> tuple[datetime, int]:
-    """Return the slot after `slot`, and how many before it are missed.
-
-    When later slots have passed already, it is the last of them: evaluated at once.
-    """
-    late = max(0, (now - slot) // interval - 1)
-    return slot + (late + 1) * interval, late
 
 
 def _specs(tenant: TenantId, rules: TenantRules) -> list[GroupSpec]:

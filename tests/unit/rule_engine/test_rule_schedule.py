@@ -11,19 +11,13 @@ import pytest
 from tocsin.model.labels import Labels
 from tocsin.model.sample import Sample, is_stale
 from tocsin.model.settings import Duration, from_scalar
+from tocsin.model.slots import Slots, from_ms
 from tocsin.model.tenant import TenantId, tenant_id
 from tocsin.rule_engine.alerting import State
 from tocsin.rule_engine.config import RuleFile, RuleSettings
 from tocsin.rule_engine.fakes import FakeDoor, FakeQueries, FakeSink, LoopClock
 from tocsin.rule_engine.instruments import RuleInstruments
-from tocsin.rule_engine.restore import from_ms, to_ms
-from tocsin.rule_engine.schedule import (
-    RuleGroups,
-    TenantRules,
-    following,
-    next_slot,
-    phase_ms,
-)
+from tocsin.rule_engine.schedule import RuleGroups, TenantRules
 from tocsin.telemetry.metrics import Registry
 
 ACME, OTHER = tenant_id("acme"), tenant_id("other")
@@ -74,39 +68,11 @@ async def street() -> AsyncIterator[Street]:
     await made.stage.stop_all()
 
 
-def test_slots_lie_on_the_phase_and_strictly_ahead() -> None:
-    slot = next_slot(T0, MIN, 20_000)
-    assert slot == T0 + timedelta(seconds=20)
-    assert next_slot(slot, MIN, 20_000) == slot + MIN
-    assert next_slot(slot - timedelta(milliseconds=1), MIN, 20_000) == slot
-
-
-def test_the_phase_is_stable_and_within_the_interval() -> None:
-    phases = {phase_ms(ACME, f"f;g{n}", MIN) for n in range(50)}
-    assert len(phases) > 40
-    assert all(0 <= phase < 60_000 for phase in phases)
-    assert phase_ms(ACME, "f;g", MIN) == phase_ms(ACME, "f;g", MIN)
-
-
-@pytest.mark.parametrize(
-    ("late_s", "slots", "missed"), [(0, 1, 0), (59, 1, 0), (61, 1, 0), (120, 2, 1), (301, 5, 4)]
-)
-def test_a_round_that_takes_too_long_makes_rounds_be_missed(
-    late_s: int, slots: int, missed: int
-) -> None:
-    assert following(T0, T0 + timedelta(seconds=late_s), MIN) == (T0 + slots * MIN, missed)
-
-
-def test_milliseconds_and_times_agree() -> None:
-    assert from_ms(to_ms(T0)) == T0
-    assert to_ms(datetime(1969, 12, 31, 23, 59, 59, tzinfo=UTC)) == -1000
-
-
 async def test_a_group_is_evaluated_once_per_interval_on_its_phase(street: Street) -> None:
     await street.stage.start(ACME, rules(group(ALERT)))
     await street.forward(3)
     first, *rest = street.rounds("down")
-    assert first == next_slot(T0, MIN, phase_ms(ACME, "f;g", MIN))
+    assert first == Slots.named("acme;f;g", MIN).after(T0)
     assert rest == [first + MIN, first + 2 * MIN]
     assert street.count("tocsin_rule_group_iterations_total") == 3
     assert street.count("tocsin_rule_groups") == 1
@@ -238,7 +204,8 @@ async def test_a_clock_that_is_put_back_does_not_stop_evaluation(street: Street)
     await street.forward(2)
     clock.back = timedelta(hours=1)
     await street.forward(3)
-    assert street.rounds("down")[-1] > clock.now() - MIN
+    assert street.rounds("down")[-1] <= clock.now()
+    assert len(street.rounds("down")) >= 4
 
 
 async def test_a_process_that_starts_again_takes_up_where_it_stopped(street: Street) -> None:

@@ -1,4 +1,4 @@
-"""What a rule wrote last, so that a series it no longer gives is ended with a staleness marker."""
+"""What one origin wrote last, so that a series it no longer gives is ended with a marker."""
 
 from __future__ import annotations
 
@@ -20,8 +20,11 @@ class Batch:
     values: Values
 
 
-class RuleOutput:
-    """The series of one rule from write to write. `group` is unique within the tenant."""
+class Output:
+    """The series of one rule, target or process from write to write.
+
+    `group` names it and is unique within the tenant (see `Layout`).
+    """
 
     def __init__(self, group: str) -> None:
         self._layout = Layout(group, ())
@@ -43,7 +46,7 @@ class RuleOutput:
         return Batch(Layout(before.group, labels + gone), both)
 
     def end(self) -> Batch | None:
-        """Return the write that ends every series of the rule, None when it has none."""
+        """Return the write that ends every series, None when there is none."""
         return self.write((), ())
 
 
