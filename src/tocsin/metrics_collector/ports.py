@@ -36,11 +36,32 @@ class Page:
     body: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class FetchOptions:
+    """How a target is reached; files are PEM, "" means the system's or none."""
+
+    follow_redirects: bool = True
+    verify: bool = True
+    ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
+    server_name: str = ""
+
+
+PLAIN = FetchOptions()
+
+
 class Fetch(Protocol):
     """HTTP GET for scraping. Reads at most `limit` bytes, follows redirects within the host."""
 
     async def get(
-        self, url: str, *, headers: Mapping[str, str], timeout_s: float, limit: int
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        timeout_s: float,
+        limit: int,
+        options: FetchOptions = PLAIN,
     ) -> Page:
         """Return the answer. Raises Unreachable when there is none, LimitExceeded when too long."""
         ...

@@ -1,0 +1,92 @@
+"""In-memory neighbours of the metric stage, for tests here and in other rooms."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from tocsin.metrics_collector.ports import PLAIN, Fetch, FetchOptions, Page, SampleSink
+from tocsin.model.errors import LimitExceeded, TocsinError, Unreachable
+from tocsin.model.labels import METRIC_NAME, Labels
+from tocsin.model.sample import Metadata, Sample
+from tocsin.model.series import Appended, Layout, Values
+from tocsin.model.tenant import TenantId
+
+Points = list[tuple[int, float]]
+
+
+@dataclass(slots=True)
+class FakeSampleSink(SampleSink):
+    """Keeps every sample per tenant and series, in the order in which they came."""
+
+    series: dict[TenantId, dict[Labels, Points]] = field(default_factory=dict)
+    metadata: dict[tuple[TenantId, str], Metadata] = field(default_factory=dict)
+    layouts: list[Layout] = field(default_factory=list)
+    refuse: dict[str, int] = field(default_factory=dict)
+
+    def append(self, tenant: TenantId, layout: Layout, ts_ms: int, values: Values) -> Appended:
+        """Keep one value per series."""
+        self.layouts.append(layout)
+        kept = self.series.setdefault(tenant, {})
+        for labels, value in zip(layout.labels, values.tolist(), strict=True):
+            kept.setdefault(labels, []).append((ts_ms, value))
+        return Appended(len(layout.labels), dict(self.refuse))
+
+    def append_samples(self, tenant: TenantId, samples: Sequence[Sample]) -> Appended:
+        """Keep samples with their own times."""
+        kept = self.series.setdefault(tenant, {})
+        for sample in samples:
+            kept.setdefault(sample.labels, []).append((sample.ts_ms, sample.value))
+        return Appended(len(samples))
+
+    def set_metadata(self, tenant: TenantId, metric: str, metadata: Metadata) -> None:
+        """Keep the metadata of a family."""
+        self.metadata[tenant, metric] = metadata
+
+    def points(self, tenant: TenantId, name: str, **labels: str) -> Points:
+        """Return the samples of one series, oldest first."""
+        wanted = Labels.of({METRIC_NAME: name, **labels})
+        return self.series.get(tenant, {}).get(wanted, [])
+
+    def values(self, tenant: TenantId, name: str, **labels: str) -> list[float]:
+        """Return the values of one series, oldest first."""
+        return [value for _, value in self.points(tenant, name, **labels)]
+
+    def names(self, tenant: TenantId) -> set[str]:
+        """Return the metric names a tenant has."""
+        return {labels.value(METRIC_NAME) for labels in self.series.get(tenant, {})}
+
+
+@dataclass(slots=True)
+class FakeFetch(Fetch):
+    """Answers from a table of URLs; `asked` keeps (URL, headers, options) in order."""
+
+    pages: dict[str, Page | TocsinError] = field(default_factory=dict)
+    asked: list[tuple[str, Mapping[str, str], FetchOptions]] = field(default_factory=list)
+    takes_s: float = 0.0
+
+    def serve(self, url: str, text: str, *, content_type: str = "text/plain") -> None:
+        """Answer `url` with a page."""
+        self.pages[url] = Page(200, {"content-type": content_type}, text.encode())
+
+    async def get(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        timeout_s: float,
+        limit: int,
+        options: FetchOptions = PLAIN,
+    ) -> Page:
+        """Return the page, after `takes_s`."""
+        self.asked.append((url, headers, options))
+        await asyncio.sleep(min(self.takes_s, timeout_s))
+        if self.takes_s > timeout_s:
+            raise Unreachable("timed out")
+        page = self.pages.get(url, Unreachable("connection refused"))
+        if isinstance(page, TocsinError):
+            raise page
+        if len(page.body) > limit:
+            raise LimitExceeded(f"page is longer than {limit} bytes")
+        return page

@@ -1,0 +1,36 @@
+"""The metric stage's own metrics."""
+
+from __future__ import annotations
+
+from tocsin.telemetry.metrics import Registry
+
+
+class MetricInstruments:
+    """Counters of collection, by tenant."""
+
+    def __init__(self, registry: Registry) -> None:
+        """Register everything; once per registry."""
+        tenant = ("tenant",)
+        self.targets = registry.gauge("tocsin_scrape_targets", "Scrape targets.", tenant)
+        self.scrapes = registry.counter("tocsin_scrapes_total", "Scrapes.", (*tenant, "outcome"))
+        self.missed = registry.counter(
+            "tocsin_scrapes_missed_total",
+            "Scrapes left out because the one before took too long.",
+            tenant,
+        )
+        self.samples = registry.counter(
+            "tocsin_samples_collected_total", "Samples stored.", (*tenant, "source")
+        )
+        self.refused = registry.counter(
+            "tocsin_samples_refused_total",
+            "Samples the store refused.",
+            (*tenant, "source", "reason"),
+        )
+        self.exemplars = registry.counter(
+            "tocsin_exemplars_dropped_total", "Exemplars scraped and not kept.", tenant
+        )
+        self.failures = registry.counter(
+            "tocsin_collection_failures_total",
+            "Rounds that ended in an error nobody expected.",
+            (*tenant, "source"),
+        )
