@@ -291,7 +291,7 @@ class _Composer:
         return target
 
     def _scalar(self, event: ScalarEvent) -> ScalarNode:
-        is_plain = bool(event.implicit[0])
+        is_plain = bool(event.implicit[0]) and event.tag is None
         if event.tag in _TYPED_TAGS:
             is_plain = True
         elif event.tag is not None and event.tag not in _TEXT_TAGS:
