@@ -40,6 +40,7 @@ def test_a_skipped_case_that_passes_is_a_failure(promqltest: ModuleType, tmp_pat
     file = tmp_path / "sample.test"
     file.write_text("load 1m\n  x 1\n\neval instant at 0 x\n  x 1\n")
     report = promqltest.run([file], known={"sample.test:4": "reviewed"})
+    assert report.passed == 0
     assert report.failures == ["sample.test:4: on the skip list, but passes"]
 
 

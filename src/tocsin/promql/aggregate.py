@@ -44,7 +44,8 @@ def aggregate(scope: Scope, node: Aggregate) -> Grid:
             return limited(grid, groups, param)
         case "limit_ratio":
             return limited_ratio(grid, param, notes=scope.notes, place=node.place)
-    return _quantiles(scope, node, grid, groups, param)
+    warn_quantile(scope, param, place=node.place)
+    return _quantiles(grid, groups, param)
 
 
 def _reduced(grid: Grid, groups: Groups, reduction: Reduction) -> Grid:
@@ -85,7 +86,7 @@ def _avg(block: Floats, held: Bools) -> Floats:
 
 
 def _count(_block: Floats, held: Bools) -> Floats:
-    return held.sum(axis=1).astype(np.float64)
+    return np.sum(held, axis=1, dtype=np.float64)
 
 
 def _one(block: Floats, _held: Bools) -> Floats:
@@ -93,11 +94,13 @@ def _one(block: Floats, _held: Bools) -> Floats:
 
 
 def _min(block: Floats, held: Bools) -> Floats:
-    return np.fmin.reduce(np.where(held, block, np.nan), axis=1)
+    least: Floats = np.fmin.reduce(np.where(held, block, np.nan), axis=1)
+    return least
 
 
 def _max(block: Floats, held: Bools) -> Floats:
-    return np.fmax.reduce(np.where(held, block, np.nan), axis=1)
+    greatest: Floats = np.fmax.reduce(np.where(held, block, np.nan), axis=1)
+    return greatest
 
 
 def _stdvar(block: Floats, held: Bools) -> Floats:
@@ -135,9 +138,7 @@ REDUCTIONS: dict[str, Reduction] = {
 }
 
 
-def _quantiles(scope: Scope, node: Aggregate, grid: Grid, groups: Groups, q: Floats) -> Grid:
-    warn_quantile(scope, q, place=node.place)
-
+def _quantiles(grid: Grid, groups: Groups, q: Floats) -> Grid:
     def reduction(block: Floats, held: Bools) -> Floats:
         padded = np.moveaxis(np.where(held, block, np.nan), 1, -1)
         number = held.sum(axis=1)

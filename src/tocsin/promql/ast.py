@@ -66,21 +66,21 @@ class At:
 
 
 @dataclass(frozen=True, slots=True)
-class Number:
+class NumberLiteral:
     """A number literal; a duration literal is its seconds."""
 
     value: float
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class StringLiteral:
     """A string literal; a byte that is not UTF-8 is a lone surrogate (surrogateescape)."""
 
     value: str
 
 
 @dataclass(frozen=True, slots=True)
-class Selector:
+class VectorSelector:
     """An instant vector selector; a metric name is the first of `matchers`."""
 
     matchers: Matchers
@@ -89,10 +89,10 @@ class Selector:
 
 
 @dataclass(frozen=True, slots=True)
-class RangeSelector:
+class MatrixSelector:
     """A range vector selector, `x[5m]`."""
 
-    selector: Selector
+    selector: VectorSelector
     range_ms: int
 
 
@@ -179,10 +179,10 @@ class Call:
 
 
 Expr: TypeAlias = (
-    Number
-    | Text
-    | Selector
-    | RangeSelector
+    NumberLiteral
+    | StringLiteral
+    | VectorSelector
+    | MatrixSelector
     | Subquery
     | Negation
     | Paren
@@ -202,9 +202,9 @@ def unwrapped(expr: Expr) -> Expr:
 def children(expr: Expr) -> tuple[Expr, ...]:
     """Return the direct operands of a node, in the order they are written."""
     match expr:
-        case Number() | Text() | Selector():
+        case NumberLiteral() | StringLiteral() | VectorSelector():
             return ()
-        case RangeSelector():
+        case MatrixSelector():
             return (expr.selector,)
         case Subquery() | Negation() | Paren():
             return (expr.expr,)

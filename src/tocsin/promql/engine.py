@@ -13,7 +13,7 @@ import numpy as np
 from tocsin.model.errors import InvalidInput
 from tocsin.model.series import Series
 from tocsin.model.tenant import TenantId
-from tocsin.promql.ast import Expr, RangeSelector, Subquery, Text, unwrapped
+from tocsin.promql.ast import Expr, MatrixSelector, StringLiteral, Subquery, unwrapped
 from tocsin.promql.evaluation import Evaluation, Query
 from tocsin.promql.grid import Grid, Ints
 from tocsin.promql.options import Options
@@ -101,9 +101,9 @@ class Engine:
 
 def _instant_answer(run: Evaluation, tree: Expr, at_ms: int) -> Answer:
     plain = unwrapped(tree)
-    if isinstance(plain, Text):
+    if isinstance(plain, StringLiteral):
         return String(at_ms, plain.value)
-    if isinstance(plain, RangeSelector | Subquery):
+    if isinstance(plain, MatrixSelector | Subquery):
         return Matrix(_window_series(run.windows(plain)))
     value = run.value(tree)
     if isinstance(value, Grid):
@@ -130,8 +130,8 @@ def _window_series(windows: Windows) -> tuple[Series, ...]:
 
 def _range_answer(run: Evaluation, tree: Expr) -> Matrix:
     plain = unwrapped(tree)
-    if isinstance(plain, RangeSelector | Subquery | Text):
-        kind = "string" if isinstance(plain, Text) else "range vector"
+    if isinstance(plain, MatrixSelector | Subquery | StringLiteral):
+        kind = "string" if isinstance(plain, StringLiteral) else "range vector"
         raise InvalidInput(
             f'invalid expression type "{kind}" for range query, must be Scalar or instant Vector'
         )

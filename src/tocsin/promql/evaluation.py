@@ -17,13 +17,13 @@ from tocsin.promql.ast import (
     Binary,
     Call,
     Expr,
+    MatrixSelector,
     Negation,
-    Number,
+    NumberLiteral,
     Paren,
-    RangeSelector,
-    Selector,
+    StringLiteral,
     Subquery,
-    Text,
+    VectorSelector,
     unwrapped,
 )
 from tocsin.promql.binary import binary
@@ -97,25 +97,33 @@ class Evaluation(Scope):
         self._query.check_deadline()
         if self.steps.count > 1 and is_step_invariant(expr):
             return self._once(expr)
+        return self._node(expr)
+
+    def _node(self, expr: Expr) -> Value:
         match expr:
-            case Number():
-                return np.full(self.steps.count, expr.value)
-            case Text():
-                return expr.value
+            case NumberLiteral() | StringLiteral():
+                return self._literal(expr)
             case Paren():
                 return self.value(expr.expr)
-            case Selector():
+            case VectorSelector():
                 return self.sampled(expr)[0].compact()
-            case Negation():
-                return self._negated(expr)
-            case Binary():
-                return binary(self, expr, self.value(expr.left), self.value(expr.right))
+            case Negation() | Binary():
+                return self._operator(expr)
             case Aggregate():
                 return aggregate(self, expr)
             case Call():
                 return call(self, expr)
-            case RangeSelector() | Subquery():
-                raise ExecutionError("a range vector stands where it cannot be evaluated")
+        raise ExecutionError("a range vector stands where it cannot be evaluated")
+
+    def _literal(self, expr: NumberLiteral | StringLiteral) -> Value:
+        return (
+            expr.value if isinstance(expr, StringLiteral) else np.full(self.steps.count, expr.value)
+        )
+
+    def _operator(self, expr: Negation | Binary) -> Value:
+        if isinstance(expr, Negation):
+            return self._negated(expr)
+        return binary(self, expr, self.value(expr.left), self.value(expr.right))
 
     def vector(self, expr: Expr) -> Grid:
         """Return an operand that is an instant vector."""
@@ -134,7 +142,7 @@ class Evaluation(Scope):
     def windows(self, expr: Expr) -> Windows:
         """Return an operand that is a range vector."""
         plain = unwrapped(expr)
-        if isinstance(plain, RangeSelector):
+        if isinstance(plain, MatrixSelector):
             selector = plain.selector
             span = self._span(plain.range_ms, selector.offset_ms, selector.at)
             samples = self._query.select(selector.matchers, span).without_stale()
@@ -149,7 +157,7 @@ class Evaluation(Scope):
     def sampled(self, expr: Expr) -> tuple[Grid, Ints]:
         """Return the value of a bare selector, and when each sample was taken."""
         selector = unwrapped(expr)
-        if not isinstance(selector, Selector):
+        if not isinstance(selector, VectorSelector):
             raise ExecutionError("expected a selector")
         span = self._span(self._query.options.lookback_ms, selector.offset_ms, selector.at)
         samples = self._query.select(selector.matchers, span)

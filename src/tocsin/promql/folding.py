@@ -8,11 +8,14 @@ a window is that of Prometheus' loops, so results agree bit by bit.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TypeVar
 
 import numpy as np
 
-from tocsin.promql.grid import Floats, Ints
+from tocsin.promql.grid import Bools, Floats, Ints
 from tocsin.promql.selectors import Windows
+
+State = TypeVar("State", Floats, Ints, Bools)
 
 
 class Folding:
@@ -46,7 +49,7 @@ class Folding:
         """Return a state array of zeros."""
         return np.zeros(self.size)
 
-    def restored(self, state: Floats) -> Floats:
+    def restored(self, state: State) -> State:
         """Return a state array in the shape and order of the windows."""
         out = np.empty(self.size, dtype=state.dtype)
         out[self._order] = state

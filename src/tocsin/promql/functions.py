@@ -12,7 +12,7 @@ from tocsin.model.labels import EMPTY, METRIC_NAME, Labels
 from tocsin.model.matchers import MatchOp
 from tocsin.promql import over_time, rate, trend
 from tocsin.promql.aggregate import warn_quantile
-from tocsin.promql.ast import Call, Expr, Number, RangeSelector, Selector, unwrapped
+from tocsin.promql.ast import Call, Expr, MatrixSelector, NumberLiteral, VectorSelector, unwrapped
 from tocsin.promql.errors import ExecutionError
 from tocsin.promql.grid import Bools, Floats, Grid
 from tocsin.promql.histogram import histogram_fraction, histogram_quantile, histogram_quantiles
@@ -185,7 +185,7 @@ def _pair(function: Callable[[Floats, Floats], Floats]) -> Function:
 
 def _timestamp(scope: Scope, node: Call) -> Grid:
     operand = unwrapped(node.args[0])
-    if isinstance(operand, Selector):
+    if isinstance(operand, VectorSelector):
         grid, times = scope.sampled(operand)
         values = times / 1000
     else:
@@ -211,12 +211,12 @@ def _sorted(grid: Grid, sign: float) -> Grid:
 
 def _absent(scope: Scope, node: Call) -> Grid:
     grid = scope.vector(node.args[0])
-    return _missing(scope, node.args[0], grid.present.any(axis=0))
+    return _missing(scope, node.args[0], np.any(grid.present, axis=0))
 
 
 def _absent_over_time(scope: Scope, node: Call) -> Grid:
     windows = scope.windows(node.args[0])
-    found = (windows.count > 0).any(axis=0)
+    found: Bools = np.any(windows.count > 0, axis=0)
     return _missing(scope, node.args[0], np.broadcast_to(found, (scope.steps.count,)))
 
 
@@ -228,8 +228,8 @@ def _missing(scope: Scope, expr: Expr, found: Bools) -> Grid:
 def _absent_labels(expr: Expr) -> Labels:
     """Return the labels that equality matchers fix: a name matched twice fixes nothing."""
     plain = unwrapped(expr)
-    selector = plain.selector if isinstance(plain, RangeSelector) else plain
-    if not isinstance(selector, Selector):
+    selector = plain.selector if isinstance(plain, MatrixSelector) else plain
+    if not isinstance(selector, VectorSelector):
         return EMPTY
     fixed: dict[str, str] = {}
     seen: set[str] = set()
@@ -247,7 +247,7 @@ def _absent_labels(expr: Expr) -> Labels:
 def _nothing(scope: Scope, node: Call) -> Grid:
     """Return an empty vector: the function reads native histograms, and floats are none."""
     for arg in node.args:
-        if not isinstance(unwrapped(arg), Number):
+        if not isinstance(unwrapped(arg), NumberLiteral):
             scope.vector(arg)
     return Grid.empty(scope.steps.count)
 

@@ -120,12 +120,12 @@ class Grid:
 
     def compact(self) -> Grid:
         """Return the grid without the rows that are nowhere present."""
-        alive = self.present.any(axis=1)
+        alive: Bools = np.any(self.present, axis=1)
         return self if alive.all() else self.rows(alive)
 
 
 def numbered(keys: Iterable[object]) -> tuple[Ints, int]:
-    """Return a number per key, equal for equal keys, from 0 in order of appearance; and how many."""
+    """Return a number per key, from 0 in order of first appearance, and how many there are."""
     known: dict[object, int] = {}
     ids = [known.setdefault(key, len(known)) for key in keys]
     return np.array(ids, dtype=np.int64), len(known)

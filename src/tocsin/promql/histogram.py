@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tocsin.model.labels import METRIC_NAME, Labels
+from tocsin.model.labels import METRIC_NAME
 from tocsin.promql.aggregate import warn_quantile
 from tocsin.promql.ast import Call
 from tocsin.promql.errors import ExecutionError
@@ -59,13 +59,14 @@ class Histograms:
 
     def batches(self) -> Iterator[Buckets]:
         """Yield the buckets of equally large histograms."""
-        for numbers, rows, part, counts, held in blocks(self.grid, self.groups):
-            bounds = np.broadcast_to(self.bounds[rows][:, :, None], counts.shape)
+        for numbers, rows, part, block, held in blocks(self.grid, self.groups):
+            counts = block.copy()
+            bounds = np.broadcast_to(self.bounds[rows][:, :, None], block.shape)
             if not held.all():
                 order = np.argsort(~held, axis=1, kind="stable")
                 bounds = np.take_along_axis(bounds, order, axis=1)
-                counts = np.take_along_axis(counts, order, axis=1)
-            yield Buckets(numbers, part, bounds, counts.copy(), held.sum(axis=1))
+                counts = np.take_along_axis(block, order, axis=1)
+            yield Buckets(numbers, part, bounds, counts, held.sum(axis=1))
 
 
 def histograms(scope: Scope, call: Call, argument: int) -> Histograms:
@@ -99,7 +100,7 @@ def _bound(text_: str) -> float | None:
 def _collected(grid: Grid, bounds: list[float]) -> Histograms:
     """Sort the rows by bound, join equal bounds by adding, and group by the other labels."""
     by = group_but(grid, _LE)
-    order = np.lexsort((bounds, by.ids)) if bounds else np.zeros(0, dtype=np.int64)
+    order = np.lexsort((np.array(bounds), by.ids)) if bounds else np.zeros(0, dtype=np.int64)
     sorted_bounds = np.array(bounds)[order]
     keys = zip(by.ids[order].tolist(), sorted_bounds.tolist(), strict=True)
     ids, count = numbered(keys)

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from tocsin.promql.ast import Call, Expr, Number, RangeSelector, Selector, Subquery, Text, children
+from tocsin.promql.ast import (
+    Call,
+    Expr,
+    MatrixSelector,
+    NumberLiteral,
+    StringLiteral,
+    Subquery,
+    VectorSelector,
+    children,
+)
 
 # Their value depends on the evaluation time even when their operands do not.
 _TIMED = frozenset(
@@ -15,14 +24,14 @@ _TIMED = frozenset(
 
 def is_step_invariant(expr: Expr) -> bool:
     """Tell whether `expr` reads samples, and all of them at times fixed by `@`."""
-    return not isinstance(expr, Number | Text) and _fixed(expr)
+    return not isinstance(expr, NumberLiteral | StringLiteral) and _fixed(expr)
 
 
 def _fixed(expr: Expr) -> bool:
     match expr:
-        case Selector() | Subquery():
+        case VectorSelector() | Subquery():
             return expr.at is not None
-        case RangeSelector():
+        case MatrixSelector():
             return expr.selector.at is not None
         case Call(func=name) if name in _TIMED:
             return False

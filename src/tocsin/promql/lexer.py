@@ -19,12 +19,16 @@ MAX_DEPTH = 200
 MAX_OPERATORS = 1000
 
 AGGREGATORS = frozenset(
-    ("sum", "avg", "count", "min", "max", "group", "stddev", "stdvar", "topk", "bottomk")
-    + ("count_values", "quantile", "limitk", "limit_ratio")
+    (
+        *("sum", "avg", "count", "min", "max", "group", "stddev", "stdvar", "topk", "bottomk"),
+        *("count_values", "quantile", "limitk", "limit_ratio"),
+    )
 )
 _KEYWORDS = frozenset(
-    ("and", "or", "unless", "atan2", "bool", "by", "without", "on", "ignoring")
-    + ("group_left", "group_right", "offset", "fill", "fill_left", "fill_right")
+    (
+        *("and", "or", "unless", "atan2", "bool", "by", "without", "on", "ignoring"),
+        *("group_left", "group_right", "offset", "fill", "fill_left", "fill_right"),
+    )
 )
 _NUMBER = (
     r"0[xX][0-9a-fA-F](?:_?[0-9a-fA-F])*(?![\w.])"

@@ -55,7 +55,7 @@ def joined(node: Binary, left: Grid, right: Grid) -> Pairs:
 
     At a step where one side has no element at all, nothing is checked and nothing results.
     """
-    both = left.present.any(axis=0) & right.present.any(axis=0)
+    both: Bools = np.any(left.present, axis=0) & np.any(right.present, axis=0)
     left, right = left.where(both[None, :]).compact(), right.where(both[None, :]).compact()
     swapped = node.matching.cardinality is Cardinality.ONE_TO_MANY
     many, one = (right, left) if swapped else (left, right)
@@ -65,10 +65,11 @@ def joined(node: Binary, left: Grid, right: Grid) -> Pairs:
     present = many.present[m] & one.present[o]
     alive = np.flatnonzero(present.any(axis=1))
     m, o, present = m[alive], o[alive], present[alive]
-    grid = Grid(_result_labels(node, many, one, m, o), many.values[m], present, many.drop_name[m])
+    grid = Grid(_result_labels(node, many, one, (m, o)), many.values[m], present, many.drop_name[m])
     _check_many_side(node.matching, grid, many_ids[m], count)
-    sides = many.values[m], one.values[o]
-    return Pairs(*(reversed(sides) if swapped else sides), grid)
+    if swapped:
+        return Pairs(one.values[o], many.values[m], grid)
+    return Pairs(many.values[m], one.values[o], grid)
 
 
 def _matched(many_ids: Ints, one_ids: Ints, count: int) -> tuple[Ints, Ints]:
@@ -124,7 +125,10 @@ def _check_many_side(matching: Matching, grid: Grid, ids: Ints, count: int) -> N
         raise ExecutionError(_NOT_UNIQUE)
 
 
-def _result_labels(node: Binary, many: Grid, one: Grid, m: Ints, o: Ints) -> tuple[Labels, ...]:
+def _result_labels(
+    node: Binary, many: Grid, one: Grid, pairs: tuple[Ints, Ints]
+) -> tuple[Labels, ...]:
+    m, o = pairs
     matching = node.matching
     gone = () if node.op.is_comparison else (METRIC_NAME,)
     if matching.cardinality is not Cardinality.ONE_TO_ONE:

@@ -135,7 +135,7 @@ def _extreme(windows: Windows, better: Callable[[Floats, Floats], Bools]) -> tup
     """Return the best value of each window and the index of its sample."""
     fold = Folding(windows)
     best = np.full(fold.size, np.nan)
-    at = np.zeros(fold.size, dtype=np.int64)
+    at: Ints = np.zeros(fold.size, dtype=np.int64)
     for _, active, index in fold.positions():
         value = windows.samples.values[index]
         take = better(value, best[:active]) | np.isnan(best[:active])
@@ -172,7 +172,8 @@ def _mad(half: Floats, block: Floats, held: Ints) -> Floats:
 
 def _nans(block: Floats, held: Ints) -> Ints:
     """Return how many of the held items are NaN, the padding not counted."""
-    return np.isnan(block).sum(axis=-1) - (block.shape[-1] - held)
+    nans: Ints = np.isnan(block).sum(axis=-1) - (block.shape[-1] - held)
+    return nans
 
 
 def _sorted(

@@ -83,8 +83,8 @@ class _Converter:
         self._aggregations = iter(ready.sites.aggregations)
         self._depth = 0
         self._kinds: dict[type, Callable[[Any], ast.Expr]] = {
-            promql_parser.NumberLiteral: lambda node: ast.Number(node.val),
-            promql_parser.StringLiteral: lambda node: ast.Text(restore(node.val)),
+            promql_parser.NumberLiteral: lambda node: ast.NumberLiteral(node.val),
+            promql_parser.StringLiteral: lambda node: ast.StringLiteral(restore(node.val)),
             promql_parser.VectorSelector: self._selector,
             promql_parser.MatrixSelector: self._range,
             promql_parser.SubqueryExpr: self._subquery,
@@ -103,7 +103,7 @@ class _Converter:
         self._depth -= 1
         return converted
 
-    def _selector(self, node: Any) -> ast.Selector:
+    def _selector(self, node: Any) -> ast.VectorSelector:
         if node.matchers.or_matchers:
             raise ParseError('unexpected "or" in label matching')
         found = [self._matcher(m) for m in node.matchers.matchers]
@@ -111,7 +111,7 @@ class _Converter:
             found.insert(0, matcher(METRIC_NAME, MatchOp.EQUAL, restore(node.name)))
         if all(m.matches("") for m in found):
             raise ParseError("vector selector must contain at least one non-empty matcher")
-        return ast.Selector(tuple(found), self._ms(node.offset), self._at(node.at))
+        return ast.VectorSelector(tuple(found), self._ms(node.offset), self._at(node.at))
 
     def _matcher(self, node: Any) -> Matcher:
         name, op = restore(node.name), _OPS[str(node.op)]
@@ -126,8 +126,8 @@ class _Converter:
             return replace(found, pattern=pattern(f"(?-s:{text})"))
         return found
 
-    def _range(self, node: Any) -> ast.RangeSelector:
-        return ast.RangeSelector(self._selector(node.vector_selector), self._ms(node.range))
+    def _range(self, node: Any) -> ast.MatrixSelector:
+        return ast.MatrixSelector(self._selector(node.vector_selector), self._ms(node.range))
 
     def _subquery(self, node: Any) -> ast.Subquery:
         return ast.Subquery(

@@ -49,7 +49,7 @@ def limited(grid: Grid, groups: Groups, k: Floats) -> Grid:
     _check_k(k)
     chosen = np.zeros(grid.present.shape, dtype=np.bool_)
     for _, rows, part, _, present in blocks(grid, groups):
-        before = np.cumsum(present, axis=1) - present
+        before: Ints = np.cumsum(present, axis=1) - present
         chosen[rows, part] = before < np.floor(k)[None, None, part]
     return grid.where(chosen)
 

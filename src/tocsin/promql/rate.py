@@ -99,7 +99,12 @@ def _extrapolated(windows: Windows, *, counter: bool = False, per_second: bool =
     grown = values[last] - values[first]
     if counter:
         _correct_resets(grown, windows, present)
-    factor = _factor(windows, first, last, values[first] if counter else None, grown)
+    sampled = (times[last] - times[first]) / 1000
+    to_zero = np.full_like(sampled, np.inf)
+    if counter:
+        falls = (grown > 0) & (values[first] >= 0)
+        to_zero = np.where(falls, sampled * (values[first] / grown), np.inf)
+    factor = _factor(windows, first, last, to_zero)
     if per_second:
         factor = factor / (windows.span.range_ms / 1000)
     present = present & (times[last] > times[first])
@@ -124,19 +129,13 @@ def _correct_resets(grown: Floats, windows: Windows, present: Bools) -> None:
     grown[...] = flat.reshape(grown.shape)
 
 
-def _factor(
-    windows: Windows, first: Ints, last: Ints, start_value: Floats | None, grown: Floats
-) -> Floats:
-    """Return by how much the sampled span is stretched; `start_value` only for counters."""
+def _factor(windows: Windows, first: Ints, last: Ints, to_zero: Floats) -> Floats:
+    """Return by how much the sampled span is stretched, `to_zero` seconds to the left at most."""
     times, span = windows.samples.times, windows.span
     sampled = (times[last] - times[first]) / 1000
     average = sampled / (last - first)
     to_start = (times[first] - span.start[None, :]) / 1000
     to_end = (span.end[None, :] - times[last]) / 1000
-    to_zero = np.full_like(sampled, np.inf)
-    if start_value is not None:
-        falls = (grown > 0) & (start_value >= 0)
-        to_zero = np.where(falls, sampled * (start_value / grown), np.inf)
     limit = average * _THRESHOLD
     if span.closed:  # Prometheus 2 looks at the zero point before the threshold
         to_start = np.minimum(to_start, to_zero)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
-from tocsin.promql.ast import Expr, Text, unwrapped
+from tocsin.promql.ast import Expr, StringLiteral, unwrapped
 from tocsin.promql.grid import Floats, Grid, Ints
 from tocsin.promql.notes import Notes
 from tocsin.promql.parser import Mode
@@ -61,4 +61,4 @@ class Scope(Protocol):
 def text(expr: Expr) -> str:
     """Return the value of an operand that is a string literal."""
     plain = unwrapped(expr)
-    return plain.value if isinstance(plain, Text) else ""
+    return plain.value if isinstance(plain, StringLiteral) else ""

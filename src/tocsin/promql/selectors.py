@@ -21,7 +21,7 @@ _CHUNK = 1 << 18  # windows folded at once: state arrays of 2 MiB stay near the 
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """Samples of several series, concatenated. `offsets` has one more entry than there are series."""
+    """Samples of several series, concatenated; `offsets` has one more entry than `labels`."""
 
     labels: tuple[Labels, ...]
     drop_name: Bools
@@ -58,7 +58,8 @@ class Samples:
 
     def stale(self) -> Bools:
         """Return which samples are staleness markers, told by their bits."""
-        return self.values.view(np.int64) == STALE_BITS
+        bits: Ints = self.values.view(np.int64)
+        return np.equal(bits, STALE_BITS)
 
     def without_stale(self) -> Samples:
         """Return the samples without the staleness markers."""
@@ -77,7 +78,7 @@ class Samples:
         )
 
     def after(self, at: Ints) -> Ints:
-        """Return for each series and each time in `at` (steps,) the index of the first later sample.
+        """Return the index of the first sample after each time in `at` (steps,), per series.
 
         Shape (series, steps). One binary search over all series: every series gets a band of
         numbers of its own.

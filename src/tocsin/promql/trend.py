@@ -14,7 +14,7 @@ from tocsin.promql.windowed import Kernel, Windowed
 def deriv(windows: Windows) -> Windowed:
     """Return the slope per second of the least-squares line."""
     fold = Folding(windows)
-    start = windows.samples.times[_safe(fold)]
+    start = windows.samples.times[_safe(fold)].astype(np.float64)
     slope, _ = _regression(fold, windows, start)
     return fold.restored(slope), windows.count >= 2
 
@@ -58,7 +58,7 @@ def _regression(fold: Folding, windows: Windows, origin_ms: Floats) -> tuple[Flo
 
 
 def smooth(factor: Floats, trend_factor: Floats) -> Kernel:
-    """Return double exponential smoothing; both factors (steps,), windows with a column per step."""
+    """Return double exponential smoothing, its factors (steps,); windows with a column per step."""
 
     def kernel(windows: Windows) -> Windowed:
         fold = Folding(windows)
