@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tocsin.alert_manager.fakes import MemoryLog
 from tocsin.alert_manager.ports import AlertLog
 from tocsin.model.events import Delta, EntryKind, LogEntry, LoggedEntry
 from tocsin.model.tenant import TenantId
@@ -22,11 +23,20 @@ def entry(text: str, kind: EntryKind = EntryKind.ALERTS) -> LogEntry:
     return LogEntry(kind, T0, text.encode())
 
 
-@pytest.fixture(params=["sqlite"])
-async def log(tmp_path: Path) -> AsyncIterator[AlertLog]:
-    stores = open_sqlite(tmp_path)
+async def sqlite(path: Path) -> AsyncIterator[AlertLog]:
+    stores = open_sqlite(path)
     yield stores.alerts
     await stores.close()
+
+
+async def memory(_: Path) -> AsyncIterator[AlertLog]:
+    yield MemoryLog()
+
+
+@pytest.fixture(params=[sqlite, memory])
+async def log(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[AlertLog]:
+    async for made in request.param(tmp_path):
+        yield made
 
 
 async def test_an_appended_entry_reads_back_as_it_was(log: AlertLog) -> None:

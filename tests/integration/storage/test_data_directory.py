@@ -24,7 +24,7 @@ from tocsin.storage.sqlite import schema
 from tocsin.storage.sqlite.connection import Database
 from tocsin.storage.stores import Stores, open_sqlite
 
-A = TenantId("a")
+A, B = TenantId("a"), TenantId("b")
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 TICK = LogEntry(EntryKind.TICK, T0)
 
@@ -197,6 +197,14 @@ async def test_an_older_snapshot_never_replaces_a_newer_one(tmp_path: Path) -> N
     await stores.close()
 
 
+async def test_a_repeated_commit_does_not_take_the_applied_offset_back(tmp_path: Path) -> None:
+    stores = open_sqlite(tmp_path)
+    for seq in (4, 9, 4):
+        await stores.alerts.commit(A, seq=seq, delta=Delta())
+    assert await stores.snapshots.applied(A) == 9
+    await stores.close()
+
+
 async def test_a_settle_that_is_repeated_reports_once(tmp_path: Path) -> None:
     stores = open_sqlite(tmp_path)
     await stores.alerts.commit(A, seq=1, delta=Delta((notification("n"),)))
@@ -204,6 +212,7 @@ async def test_a_settle_that_is_repeated_reports_once(tmp_path: Path) -> None:
     for _ in range(2):
         await stores.outbox.settle(A, done)
     (report,) = await stores.alerts.tail(A, after=0, limit=9)
+    assert await stores.alerts.tail(B, after=0, limit=9) == []
     assert report.entry.at == T0 + timedelta(seconds=1.5)
     (delivery,) = await stores.deliveries.deliveries(A, before=None, limit=9)
     assert delivery.attempts == (done,)

@@ -41,7 +41,6 @@ async def seqs(stores: Stores, tenant: TenantId) -> list[int]:
 
 async def test_only_old_entries_behind_the_snapshot_go(stores: Stores) -> None:
     kept = [await append(stores, A, T0 + hour * HOUR) for hour in range(4)]
-    await stores.alerts.commit(A, seq=kept[3], delta=Delta())
     await stores.snapshots.save(A, Snapshot(kept[2], b""))
     pruned = await stores.history.prune(A, before=T0 + 2 * HOUR)
     assert pruned == Pruned(entries=2, notifications=0)
@@ -52,23 +51,13 @@ async def test_only_old_entries_behind_the_snapshot_go(stores: Stores) -> None:
 
 async def test_without_a_snapshot_nothing_goes(stores: Stores) -> None:
     kept = [await append(stores, A, T0)]
-    await stores.alerts.commit(A, seq=kept[0], delta=Delta())
     assert await stores.history.prune(A, before=T0 + HOUR) == Pruned(0, 0)
     assert await seqs(stores, A) == kept
-
-
-async def test_what_is_not_applied_stays(stores: Stores) -> None:
-    kept = [await append(stores, A, T0) for _ in range(2)]
-    await stores.alerts.commit(A, seq=kept[0], delta=Delta())
-    await stores.snapshots.save(A, Snapshot(kept[1], b""))
-    await stores.history.prune(A, before=T0 + HOUR)
-    assert await seqs(stores, A) == kept[1:]
 
 
 async def test_pruning_one_tenant_leaves_the_others(stores: Stores) -> None:
     for tenant in (A, B):
         seq = await append(stores, tenant, T0)
-        await stores.alerts.commit(tenant, seq=seq, delta=Delta())
         await stores.snapshots.save(tenant, Snapshot(seq, b""))
     await stores.history.prune(A, before=T0 + HOUR)
     assert await seqs(stores, A) == []
@@ -99,7 +88,6 @@ async def test_a_notification_a_replay_would_bring_back_stays(stores: Stores) ->
 async def test_much_goes_in_several_transactions(stores: Stores) -> None:
     futures = [stores.alerts.append(A, LogEntry(EntryKind.TICK, T0)) for _ in range(2 * CHUNK + 1)]
     last = [await future for future in futures][-1]
-    await stores.alerts.commit(A, seq=last, delta=Delta())
     await stores.snapshots.save(A, Snapshot(last, b""))
     assert (await stores.history.prune(A, before=T0 + HOUR)).entries == 2 * CHUNK + 1
 

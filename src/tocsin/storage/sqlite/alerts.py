@@ -6,7 +6,6 @@ import asyncio
 import sqlite3
 
 from tocsin.alert_manager.ports import AlertLog, Consumer, Snapshot, Snapshots
-from tocsin.model.errors import NotDurable
 from tocsin.model.events import Delta, LogEntry, LoggedEntry
 from tocsin.model.tenant import TenantId
 from tocsin.storage.signals import Followers, Watchers
@@ -21,15 +20,14 @@ _ROW_BYTES = 64  # what an entry costs in the queue beside its body, roughly
 class SqliteAlertLog(AlertLog):
     """The durable log of one database. Belongs to the event loop of its database.
 
-    Commits of one tenant succeed in the order of their `seq`: once one failed, later ones
-    fail too until it has been repeated, so that the applied offset never covers a hole.
+    A commit raises the applied offset to its `seq` whatever became of earlier ones: who calls
+    waits for one commit before the next, or joins the delta of a failed one to the next.
     """
 
     def __init__(self, database: Database, followers: Followers, watchers: Watchers) -> None:
         self._database = database
         self._followers = followers
         self._watchers = watchers
-        self._holes: dict[TenantId, set[int]] = {}  # writer thread only: commits that failed
 
     def append(self, tenant: TenantId, entry: LogEntry) -> asyncio.Future[int]:
         """Queue `entry`; LimitExceeded in the future when too many bytes wait for the disk."""
@@ -52,25 +50,9 @@ class SqliteAlertLog(AlertLog):
     def commit(self, tenant: TenantId, *, seq: int, delta: Delta) -> asyncio.Future[None]:
         """Queue the transaction for entry `seq`; see the class about order."""
         return self._database.writer.submit(
-            lambda connection: self._commit(connection, tenant, seq=seq, delta=delta),
+            lambda connection: _commit(connection, tenant, seq=seq, delta=delta),
             committed=lambda _: self._watchers.wake(tenant) if delta.notifications else None,
-            lost=lambda: self._holes.setdefault(tenant, set()).add(seq),
         )
-
-    def _commit(
-        self, connection: sqlite3.Connection, tenant: TenantId, *, seq: int, delta: Delta
-    ) -> None:
-        holes = self._holes.get(tenant, set())
-        if holes and min(holes) < seq:
-            raise NotDurable(
-                f"tenant {tenant}: entry {seq} must wait until the failed commit of entry "
-                f"{min(holes)} is repeated"
-            )
-        insert_notifications(connection, tenant, seq=seq, notifications=delta.notifications)
-        supersede(connection, tenant, delta.replaced)
-        upsert_incidents(connection, tenant, seq=seq, incidents=delta.incidents)
-        connection.execute(SQL["raise_applied"], {"tenant": tenant, "seq": seq})
-        holes.discard(seq)
 
 
 class SqliteSnapshots(Snapshots):
@@ -107,3 +89,10 @@ class SqliteSnapshots(Snapshots):
             ).fetchone(),
         )
         return int(row[0]) if row else 0
+
+
+def _commit(connection: sqlite3.Connection, tenant: TenantId, *, seq: int, delta: Delta) -> None:
+    insert_notifications(connection, tenant, seq=seq, notifications=delta.notifications)
+    supersede(connection, tenant, delta.replaced)
+    upsert_incidents(connection, tenant, seq=seq, incidents=delta.incidents)
+    connection.execute(SQL["raise_applied"], {"tenant": tenant, "seq": seq})

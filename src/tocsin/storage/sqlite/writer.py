@@ -51,23 +51,15 @@ _BROKEN_WORLD = frozenset(
 class Job(Generic[T]):
     """One piece of work, and where its result goes.
 
-    `committed` runs on the event loop before the future resolves; `lost` runs in the writer
-    thread before any later job does.
+    `committed` runs on the event loop before the future resolves.
     """
 
     work: Callable[[sqlite3.Connection], T]
     future: asyncio.Future[T]
     size: int
     committed: Callable[[T], None] | None
-    lost: Callable[[], None] | None
     result: T | None = None
     error: BaseException | None = None
-
-    def fail(self, error: BaseException) -> None:
-        """Note that nothing of this job was kept."""
-        self.error = error
-        if self.lost is not None:
-            self.lost()
 
     def resolve(self) -> None:
         """Tell who listens, then who waits. Runs on the event loop."""
@@ -115,7 +107,6 @@ class Writer:
         *,
         size: int = 0,
         committed: Callable[[T], None] | None = None,
-        lost: Callable[[], None] | None = None,
     ) -> asyncio.Future[T]:
         """Queue `work`; the future has what it returned once that is on disk.
 
@@ -129,7 +120,7 @@ class Writer:
             future.set_exception(refusal)
             return future
         self._waiting_bytes += size
-        self._queue.put(Job(work, future, size, committed, lost))
+        self._queue.put(Job(work, future, size, committed))
         return future
 
     async def close(self) -> None:
@@ -179,7 +170,7 @@ class Writer:
             return
         for job in batch:
             if job.error is None:
-                job.fail(NotDurable(f"nothing was written: {error}"))
+                job.error = NotDurable(f"nothing was written: {error}")
 
     def _transact(self, batch: list[Job[Any]], run: Callable[[Job[Any]], None]) -> Exception | None:
         """Run every job in one transaction; return why nothing of it was kept."""
@@ -207,7 +198,7 @@ class Writer:
             if _breaks_batch(error):
                 raise
             self._connection.execute("ROLLBACK TO job")
-            job.fail(_for_caller(error))
+            job.error = _for_caller(error)
         self._connection.execute("RELEASE job")
 
     def _hand_over(self, batch: list[Job[Any]], *, last: bool) -> bool:

@@ -1,10 +1,8 @@
 -- name: prunable_entries
--- Log entries older than a time that no replay needs: behind the snapshot and applied.
+-- Log entries older than a time that no recovery needs: behind the snapshot.
 SELECT log.seq FROM log
 JOIN snapshot ON snapshot.tenant = log.tenant
-JOIN applied ON applied.tenant = log.tenant
-WHERE log.tenant = :tenant AND log.seq <= min(snapshot.seq, applied.seq)
-    AND log.at_us < :before_us
+WHERE log.tenant = :tenant AND log.seq <= snapshot.seq AND log.at_us < :before_us
 ORDER BY log.seq LIMIT :limit;
 
 -- name: delete_entries
