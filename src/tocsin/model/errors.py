@@ -4,7 +4,6 @@
     ├── ConfigError          a configuration file is wrong; carries every problem with its place
     ├── InvalidInput         a request, matcher, label or duration is malformed
     │   └── InvalidTenant    a tenant id that is no tenant id
-    ├── InUse                another process has the data directory
     ├── LimitExceeded        a budget of a tenant is used up (try later, or raise the limit)
     ├── NotDurable           the store could not make a write durable; nothing was acknowledged
     ├── StoreUnusable        a data directory cannot be opened or read: in use, too new, broken
@@ -29,10 +28,6 @@ class InvalidInput(TocsinError, ValueError):
 
 class InvalidTenant(InvalidInput):
     """A tenant id that does not match the allowed form."""
-
-
-class InUse(TocsinError):
-    """Another process holds what this one needs; the message names it."""
 
 
 class LimitExceeded(TocsinError):

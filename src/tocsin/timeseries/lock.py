@@ -11,7 +11,7 @@ import fcntl
 import os
 from pathlib import Path
 
-from tocsin.model.errors import InUse
+from tocsin.model.errors import StoreUnusable
 
 _NAME = "lock"
 
@@ -20,14 +20,14 @@ class DirectoryLock:
     """Holds a directory until `release()`."""
 
     def __init__(self, directory: Path) -> None:
-        """Lock `directory`, which must exist. Raises InUse when another process has it."""
+        """Lock `directory`, which must exist. Raises StoreUnusable when another process has it."""
         self._fd = os.open(directory / _NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             holder = os.pread(self._fd, 32, 0).decode("ascii", "replace").strip() or "unknown"
             os.close(self._fd)
-            raise InUse(
+            raise StoreUnusable(
                 f"metric directory {directory} is in use by another process (pid {holder}): "
                 "stop it, or choose another data directory"
             ) from error

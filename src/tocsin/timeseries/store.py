@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tocsin.model.errors import InvalidTenant, NotDurable
+from tocsin.model.errors import InvalidTenant, NotDurable, StoreUnusable
 from tocsin.model.labels import Labels
 from tocsin.model.matchers import Matcher
 from tocsin.model.sample import Metadata, Sample
@@ -37,22 +37,20 @@ class MetricStore:
     def __init__(self, root: Path, options: Options | None = None) -> None:
         """Lock `root` (made if missing) and read back what every tenant wrote.
 
-        Blocks for as long as the logs take to read. Raises InUse when another process has
-        the directory, OSError when it cannot be read or written.
+        Blocks for as long as the logs take to read. Raises StoreUnusable when another process
+        has the directory, or when a file in it cannot be read or cut.
         """
         self._root = root
         self._options = options or Options()
         self._limits: dict[TenantId, Limits] = {}
         self._tenants: dict[TenantId, TenantStore] = {}
         self._closed = False
-        make_directory(root)
-        self._lock = DirectoryLock(root)
         try:
-            for tenant in _tenants_on_disk(root):
-                self._open(tenant)
-        except BaseException:
-            self._lock.release()
-            raise
+            make_directory(root)
+            self._lock = DirectoryLock(root)
+            self._open_all()
+        except OSError as error:
+            raise StoreUnusable(f"metric directory {root} cannot be opened: {error}") from error
 
     def tenants(self) -> list[TenantId]:
         """Return the tenants that have data, sorted."""
@@ -182,6 +180,14 @@ class MetricStore:
             _each(stores, TenantStore.close)
         finally:
             self._lock.release()
+
+    def _open_all(self) -> None:
+        try:
+            for tenant in _tenants_on_disk(self._root):
+                self._open(tenant)
+        except OSError:
+            self._lock.release()
+            raise
 
     def _writable(self, tenant: TenantId) -> TenantStore:
         if self._closed:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from tocsin.model.errors import NotDurable
@@ -54,12 +55,10 @@ class Wal:
         self._finished: list[Segment] = []
         self._next_index = 0
         self._seq = 0
-        self._segment: Segment | None = None
-        self._file: SegmentFile | None = None
-        self._oldest_ms: int | None = None
-        self._encoder = SegmentEncoder(labels_of, self._packer)
-        self._files = threading.Lock()  # guards _file, _retired and _dirty
-        self._syncing = threading.Lock()  # one sync or close at a time
+        self._open: _Open | None = None
+        self._files = threading.Lock()  # guards _current, _retired and _dirty
+        self._syncing = threading.Lock()  # one sync at a time
+        self._current: SegmentFile | None = None
         self._retired: list[SegmentFile] = []
         self._dirty = False
 
@@ -80,28 +79,30 @@ class Wal:
 
     def log_row(self, group: str, columns: SeriesIds, ts_ms: int, row: Values) -> None:
         """Append one row of a group. Raises NotDurable, and then the log is as before."""
-        self._prepare(ts_ms, ts_ms)
-        self._write(self._encoder.row(group, columns, ts_ms, row), newest_ms=ts_ms)
+        to = self._prepare(ts_ms, ts_ms)
+        self._write(to, to.encoder.row(group, columns, ts_ms, row))
+        to.segment.saw(ts_ms)
 
     def log_samples(self, sids: SeriesIds, times: Times, values: Values) -> None:
         """Append samples with times of their own, at least one. Raises NotDurable."""
         newest = int(times.max())
-        self._prepare(int(times.min()), newest)
-        self._write(self._encoder.samples(sids, times, values), newest_ms=newest)
+        to = self._prepare(int(times.min()), newest)
+        self._write(to, to.encoder.samples(sids, times, values))
+        to.segment.saw(newest)
 
     def log_metadata(self, metric: str, metadata: Metadata) -> None:
         """Append what is known of a metric. Raises NotDurable."""
-        if self._file is None:
-            self._begin()
-        self._write([(RecordType.METADATA, records.metadata([(metric, metadata)]))])
+        to = self._open or self._begin()
+        self._write(to, [(RecordType.METADATA, records.metadata([(metric, metadata)]))])
 
     def forget(self, sids: Sequence[int]) -> None:
         """Note that these series ids are free and may be given to other series."""
-        self._encoder.forget(sids)
+        if self._open is not None:
+            self._open.encoder.forget(sids)
 
     def expire(self, horizon_ms: int) -> None:
         """Delete the segments whose samples are all older than `horizon_ms`."""
-        if self._segment is not None and _older(self._segment, horizon_ms):
+        if self._open is not None and _older(self._open.segment, horizon_ms):
             self._finish()
         for segment in [each for each in self._finished if _older(each, horizon_ms)]:
             self._delete(segment)
@@ -111,7 +112,7 @@ class Wal:
         with self._syncing:
             with self._files:
                 retired, self._retired = self._retired, []
-                current = self._file if self._dirty else None
+                current = self._current if self._dirty else None
                 self._dirty = False
             try:
                 self._sync(retired)
@@ -133,74 +134,82 @@ class Wal:
             retired.pop(0).close()
 
     def _all(self) -> list[Segment]:
-        return self._finished if self._segment is None else [*self._finished, self._segment]
+        return self._finished if self._open is None else [*self._finished, self._open.segment]
 
-    def _prepare(self, oldest_ms: int, newest_ms: int) -> None:
-        """Have a segment open that may take samples of these times."""
-        if self._segment is not None and self._full(self._segment, oldest_ms, newest_ms):
+    def _prepare(self, oldest_ms: int, newest_ms: int) -> _Open:
+        """Return an open segment that may take samples of these times."""
+        to = self._open
+        if to is not None and self._full(to, oldest_ms, newest_ms):
             self._finish()
-        if self._segment is None:
-            self._begin()
-        known = self._oldest_ms
-        self._oldest_ms = oldest_ms if known is None else min(known, oldest_ms)
+            to = None
+        to = to or self._begin()
+        to.oldest_ms = oldest_ms if to.oldest_ms is None else min(to.oldest_ms, oldest_ms)
+        return to
 
-    def _full(self, segment: Segment, oldest_ms: int, newest_ms: int) -> bool:
-        if segment.size >= self._options.segment_bytes:
+    def _full(self, to: _Open, oldest_ms: int, newest_ms: int) -> bool:
+        if to.segment.size >= self._options.segment_bytes:
             return True
-        if self._oldest_ms is None or segment.newest_ms is None:
+        if to.oldest_ms is None or to.segment.newest_ms is None:
             return False
-        span = max(segment.newest_ms, newest_ms) - min(self._oldest_ms, oldest_ms)
+        span = max(to.segment.newest_ms, newest_ms) - min(to.oldest_ms, oldest_ms)
         return span > milliseconds(self._options.segment_span)
 
-    def _begin(self) -> None:
+    def _begin(self) -> _Open:
         path = segment_path(self._directory, self._next_index)
-        file = SegmentFile(path)
+        encoder = SegmentEncoder(self._labels_of, self._packer)
+        to = self._open = _Open(SegmentFile(path), Segment(path), encoder)
         self._next_index += 1
-        self._segment = Segment(path)
-        self._oldest_ms = None
-        self._encoder = SegmentEncoder(self._labels_of, self._packer)
         with self._files:
-            self._file = file
+            self._current = to.file
         opening: list[Record] = [(RecordType.HEADER, records.header(self._tenant))]
         if self._metadata:
             known = list(self._metadata.items())
             opening.append((RecordType.METADATA, records.metadata(known)))
-        self._write(opening)
+        self._write(to, opening)
         for segment in [each for each in self._finished if each.newest_ms is None]:
             self._delete(segment)  # it held metadata, which the new one repeats
+        return to
 
     def _finish(self) -> None:
+        """End the open segment; one that never got its header leaves no file."""
+        to, self._open = self._open, None
+        if to is None:
+            return
         with self._files:
-            if self._file is not None:
-                self._retired.append(self._file)
-            self._file = None
-        if self._segment is not None:
-            self._finished.append(self._segment)
-        self._segment = None
+            self._current = None
+            self._retired.append(to.file)
+        self._finished.append(to.segment)
+        if not to.segment.size:
+            self._delete(to.segment)
 
     def _delete(self, segment: Segment) -> None:
         segment.path.unlink(missing_ok=True)
         self._finished.remove(segment)
 
-    def _write(self, found: Sequence[Record], *, newest_ms: int | None = None) -> None:
-        file, segment = self._file, self._segment
-        if file is None or segment is None:
-            raise NotDurable(f"the log of tenant {self._tenant} is closed")
+    def _write(self, to: _Open, found: Sequence[Record]) -> None:
         frames = [pack_frame(self._seq + i, kind, data) for i, (kind, data) in enumerate(found)]
         data = b"".join(frames)
         try:
-            file.append(data)
+            to.file.append(data)
         except NotDurable:
             self._finish()  # the encoder is ahead of the file: begin a segment afresh
             raise
         self._seq += len(frames)
-        segment.size += len(data)
-        if newest_ms is not None:
-            segment.saw(newest_ms)
+        to.segment.size += len(data)
         with self._files:
             self._dirty = True
         if self._options.fsync is Fsync.ALWAYS:
             self.sync()
+
+
+@dataclass(slots=True, eq=False)
+class _Open:
+    """The segment being written, and what it says already."""
+
+    file: SegmentFile
+    segment: Segment
+    encoder: SegmentEncoder
+    oldest_ms: int | None = None
 
 
 def _older(segment: Segment, horizon_ms: int) -> bool:

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tocsin.model.errors import InUse, InvalidInput, InvalidTenant, NotDurable
-from tocsin.model.labels import Labels
+from tocsin.model.errors import InvalidInput, InvalidTenant, NotDurable, StoreUnusable
+from tocsin.model.labels import EMPTY, Labels
 from tocsin.model.matchers import matcher
 from tocsin.model.sample import STALE, STALE_BITS, Metadata, Sample
 from tocsin.model.series import Layout, Values
@@ -160,7 +160,9 @@ def test_a_row_partly_too_old_keeps_its_other_samples(open_store: Open) -> None:
     store.append_samples(A, [Sample(Labels.of({"__name__": "x"}), 9, 1.0)])
     took = store.append(A, layout("t", "x", "y"), 5, row(1, 2))
     assert (took.stored, took.refused) == (1, {"out_of_order": 1})
-    assert read(open_store(), A) == {"x": [(9, 1.0)], "y": [(5, 2.0)]}
+    took = store.append(A, Layout("u", (EMPTY, *layout("u", "x", "z").labels)), 5, row(0, 1, 2))
+    assert (took.stored, took.refused) == (1, {"out_of_order": 1, "invalid_labels": 1})
+    assert read(open_store(), A) == {"x": [(9, 1.0)], "y": [(5, 2.0)], "z": [(5, 2.0)]}
 
 
 def test_times_beyond_reason_are_refused(open_store: Open) -> None:
@@ -206,6 +208,8 @@ def test_metadata_has_a_limit_and_needs_a_name_that_can_be_written(open_store: O
     store.set_metadata(A, "up", Metadata("gauge"))
     store.set_metadata(A, "down", Metadata("gauge"))
     store.set_metadata(A, "up", Metadata("counter"))
+    store.append(A, layout("t", "up"), 1, row(1))
+    assert store.stats(A).wal_segments == 1
     assert open_store().metadata(A) == {"up": Metadata("counter")}
 
 
@@ -260,7 +264,7 @@ def test_an_id_freed_by_expiry_names_its_new_series_after_a_restart(open_store: 
 
 def test_one_process_has_the_directory(open_store: Open, tmp_path: Path) -> None:
     store = open_store()
-    with pytest.raises(InUse, match=r"in use by another process \(pid \d+\)"):
+    with pytest.raises(StoreUnusable, match=r"in use by another process \(pid \d+\)"):
         MetricStore(tmp_path / "metrics")
     store.close()
     MetricStore(tmp_path / "metrics").close()
@@ -272,7 +276,7 @@ def test_a_store_that_cannot_be_opened_lets_go_of_the_directory(
     wal = tmp_path / "metrics" / "a" / "wal"
     wal.parent.mkdir(parents=True)
     wal.write_text("not a directory")
-    with pytest.raises(OSError, match="exists"):
+    with pytest.raises(StoreUnusable, match=r"cannot be opened: .* exists"):
         open_store()
     wal.unlink()
     open_store()

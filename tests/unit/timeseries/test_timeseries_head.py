@@ -195,6 +195,14 @@ def test_a_series_in_two_groups_lives_until_both_forget_it() -> None:
     assert head.expire(5) == [0]
 
 
+def test_series_in_one_group_are_untouched_by_those_in_two() -> None:
+    head = Head(chunk_slots=1)
+    put(head, layout(1, 2, group="a"), 0, 1, 2)
+    put(head, layout(1, group="b"), 1, 3)
+    assert head.expire(1) == [1]
+    assert read(head) == {"1": [(1, 3)]}
+
+
 def test_presence_tells_which_series_have_samples_in_range() -> None:
     head = Head(chunk_slots=2)
     put(head, layout(1, 2), 1, 1, 1)
