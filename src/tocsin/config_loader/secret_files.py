@@ -1,8 +1,9 @@
 """`x_file` beside `x`: the file's content becomes `x`.
 
-Works on any struct that has both fields, `x` a secret or a string. `x_file` keeps its path:
-dumps show it and not `x`. A path is relative to the file that names it; the trailing newline
-is cut; a secret every user may read earns a warning.
+Works on any struct that has both fields, `x` a secret or a string. `x_file` stays: dumps show
+it and not `x`. A path is relative to the file that names it and absolute afterwards, also
+where the file itself is used (`ca_file`). The trailing newline is cut; a secret every user
+may read earns a warning.
 """
 
 from __future__ import annotations
@@ -85,6 +86,8 @@ class _Reader:
             after = self.walk(before, section.at(field.encode_name))
             if after is not before:
                 changed[field.name] = after
+            if field.name.endswith(_TWIN) and isinstance(before, str) and before:
+                changed[field.name] = str((self._folder / before).absolute())
         for name, secret in twins(type(value)).items():
             text = self._twin(value, name, section)
             if text is not None:
