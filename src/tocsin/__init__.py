@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tocsin.model.version import VERSION
+
 if TYPE_CHECKING:
     from tocsin.app.facade import AlertManager, MetricsCollector
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 __all__ = ["AlertManager", "MetricsCollector", "__version__"]
 

@@ -13,7 +13,6 @@ import binascii
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
@@ -21,7 +20,7 @@ from starlette.routing import Match, Route
 from starlette.types import Receive, Scope, Send
 
 from tocsin.model.clock import Clock
-from tocsin.model.errors import InvalidInput, InvalidTenant, LimitExceeded, NotDurable, Unreachable
+from tocsin.model.errors import InvalidInput, LimitExceeded, NotDurable, Unreachable
 from tocsin.model.tenant import TenantId, tenant_id
 from tocsin.security.audit import AuditEvent, AuditOutcome, Trail
 from tocsin.security.permissions import Permission, Role
@@ -100,12 +99,7 @@ class Dialect:
     fault: Fault
 
 
-class Ready(Protocol):
-    """Says whether requests can be served."""
-
-    def ready(self) -> bool:
-        """Return true between the end of recovery and the beginning of the stop."""
-        ...
+_Routes = tuple[Dialect, list[tuple[Endpoint, Route]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,15 +116,16 @@ class Access:
 
 @dataclass(slots=True)
 class Door:
-    """The ASGI application."""
+    """The ASGI application. `ready` is false while tenants are recovered and while draining."""
 
     dialects: tuple[Dialect, ...]
     access: Access
     sessions: Sessions
     trail: Trail
     clock: Clock
+    ready: Callable[[], bool]
     prefix: str = ""
-    _routes: list[tuple[Dialect, list[tuple[Endpoint, Route]]]] = field(init=False)
+    _routes: list[_Routes] = field(init=False)
 
     def __post_init__(self) -> None:
         """Compile routes; the longest prefix is tried first."""
@@ -153,7 +148,8 @@ class Door:
         dialect: Dialect | None = None
         try:
             path, named = _split_tenant(_normal_path(request, self.prefix))
-            dialect, endpoint = self._find(request, path)
+            dialect, routes = self._dialect(path)
+            endpoint = _match(routes, request, path)
             if endpoint is None:
                 return Response(status_code=200, headers=_preflight(request))
             call = self._admit(request, endpoint, named)
@@ -168,17 +164,18 @@ class Door:
             _log.bug("request failed", error, method=request.method, path=request.url.path)
             return (dialect.fault if dialect else _plain)(request, Refusal(500, "internal error"))
 
-    def _find(self, request: Request, path: str) -> tuple[Dialect, Endpoint | None]:
-        """Return who answers `path`; no endpoint means a CORS preflight."""
+    def _dialect(self, path: str) -> _Routes:
         for dialect, routes in self._routes:
             if path == dialect.prefix or path.startswith(dialect.prefix + "/"):
-                return dialect, _match(dialect, routes, request, path)
+                return dialect, routes
         raise Refusal(404, "not found")
 
     def _admit(self, request: Request, endpoint: Endpoint, named: str | None) -> Call:
         if endpoint.permission is Permission.PUBLIC:
             nobody = Principal("anyone", Role.VIEWER, None)
             return Call(request, nobody, None)
+        if not self.ready():
+            raise Refusal(503, "not ready: starting, or stopping", headers={"Retry-After": "1"})
         try:
             principal = self._identify(request)
             tenant = self._settle_tenant(request, principal, named)
@@ -288,8 +285,9 @@ async def _never(request: Request) -> Response:
 
 
 def _match(
-    dialect: Dialect, routes: Iterable[tuple[Endpoint, Route]], request: Request, path: str
+    routes: Iterable[tuple[Endpoint, Route]], request: Request, path: str
 ) -> Endpoint | None:
+    """Return who answers `path`, None for a CORS preflight. Raises Refusal(404 or 405)."""
     scope = {**request.scope, "path": path, "root_path": ""}
     allowed: list[str] = []
     for endpoint, route in routes:
@@ -328,10 +326,7 @@ def _split_tenant(path: str) -> tuple[str, str | None]:
     if not path.startswith("/t/"):
         return path, None
     name, slash, rest = path[3:].partition("/")
-    try:
-        return slash + rest or "/", tenant_id(name)
-    except InvalidTenant as error:
-        raise Refusal(403, "this credential does not cover the tenant asked for") from error
+    return slash + rest or "/", name
 
 
 def _scope_header(request: Request) -> str | None:

@@ -34,9 +34,10 @@ from tocsin.model.matchers import Matcher
 from tocsin.model.rfc3339 import format_millis, parse_time
 from tocsin.model.sample import Metadata
 from tocsin.model.tenant import TenantId
+from tocsin.promql.ast import Selector
 from tocsin.promql.engine import Engine
 from tocsin.promql.errors import ExecutionError, QueryTimeout
-from tocsin.promql.parser import parse_selector
+from tocsin.promql.parser import parse
 from tocsin.promql.result import Result
 from tocsin.rule_engine.views import GroupView
 from tocsin.security.permissions import Permission
@@ -193,7 +194,7 @@ class PrometheusApi:
     def _selected(self, tenant: TenantId, form: Form) -> list[Labels]:
         start = _ms(form.time("start", default=_EARLIEST))
         end = _ms(form.time("end", default=_LATEST))
-        selectors = [parse_selector(text) for text in form.all("match[]")] or [()]
+        selectors = [selector(text) for text in form.all("match[]")] or [()]
         found = {
             labels
             for matchers in selectors
@@ -282,6 +283,14 @@ def fault(request: Request, refusal: Refusal) -> Response:
     """Return Prometheus' envelope around an error."""
     body = {"status": "error", "errorType": _error_type(refusal), "error": refusal.message}
     return Response(encode(body), refusal.status, refusal.headers, media_type="application/json")
+
+
+def selector(text: str) -> tuple[Matcher, ...]:
+    """Return the matchers of a series selector. Raises InvalidInput when it is something else."""
+    expr = parse(text)
+    if not isinstance(expr, Selector) or expr.offset_ms or expr.at is not None:
+        raise InvalidInput(f"{text!r} is not a series selector")
+    return tuple(expr.matchers)
 
 
 def unescaped(name: str) -> str:

@@ -60,7 +60,7 @@ class Listener:
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 
-            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - inherited
+            def log_message(self, format: str, *args: object) -> None:
                 pass
 
         server = ThreadingHTTPServer(("127.0.0.1", self.port), Hook)
@@ -217,7 +217,7 @@ def _webhook_of(settings: Any) -> urllib.parse.SplitResult | None:
     """Return the loopback address of the validation receiver, None when there is none."""
     for receiver in settings.alertmanager.receivers:
         for hook in getattr(receiver, "webhook_configs", ()) if receiver.name == RECEIVER else ():
-            address = urllib.parse.urlsplit(hook.url.reveal())
+            address = urllib.parse.urlsplit(str(hook.url.reveal()))
             if address.hostname in ("127.0.0.1", "localhost"):
                 return address
     return None

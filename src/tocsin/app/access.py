@@ -1,0 +1,27 @@
+"""From configured tokens to who may come in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tocsin.api.http import Access
+from tocsin.config_loader.loaded import Config
+from tocsin.config_loader.server import Auth
+from tocsin.security.tokens import Credential, Principal, TokenTable
+
+
+def access_of(config: Config) -> Access:
+    """Return who may come in under `config`. Raises InvalidInput when a token is listed twice."""
+    return Access(
+        tokens=TokenTable(_credentials(config)),
+        tenants=frozenset(tenant.id for tenant in config.tenants),
+        open_to_all=config.server.auth is Auth.NONE,
+    )
+
+
+def _credentials(config: Config) -> Iterator[Credential]:
+    for token in config.server.tokens:
+        yield Credential(token.sha256, Principal(token.name, token.role, None))
+    for tenant in config.tenants:
+        for token in tenant.tokens:
+            yield Credential(token.sha256, Principal(token.name, token.role, tenant.id))

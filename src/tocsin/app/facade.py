@@ -1,0 +1,136 @@
+"""The front door of the package: two names that make a monitored process of a program.
+
+`AlertManager` runs a whole Tocsin on a thread of its own; `MetricsCollector` counts in the
+caller's process and hands its samples to the Tocsin of the same process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+from pathlib import Path
+from types import FrameType
+from typing import Self
+
+import uvloop
+
+from tocsin.app.lifecycle import Runtime
+from tocsin.app.overrides import Overrides
+from tocsin.config_loader.load import load
+from tocsin.config_loader.loaded import Loaded
+from tocsin.model.errors import TocsinError
+
+START_WITHIN_S = 120.0
+STOP_WITHIN_S = 40.0
+
+
+class NotRunning(TocsinError):
+    """Something needs a Tocsin in this process, and there is none."""
+
+
+class AlertManager:
+    """A whole Tocsin inside your process, from one configuration file.
+
+    >>> manager = AlertManager.from_config("tenant_config.yaml")  # doctest: +SKIP
+    >>> manager.start_monitoring()  # doctest: +SKIP
+
+    `start_monitoring` returns once the server is ready; the process then lives until
+    `stop()`, SIGTERM or Ctrl-C, even after the end of your own script. Safe to call from
+    any thread; signals are handled only when it was called from the main thread.
+    """
+
+    def __init__(self, path: Path, loaded: Loaded) -> None:
+        """Prefer `from_config`, which reads and checks the file first."""
+        self._path = path
+        self._loaded = loaded
+        self._runtime: Runtime | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopping: asyncio.Event | None = None
+        self._thread: threading.Thread | None = None
+        self._ready = threading.Event()
+        self._failure: BaseException | None = None
+
+    @classmethod
+    def from_config(cls, path: str | Path) -> Self:
+        """Read `path`, a tocsin.yaml or its single-tenant short form.
+
+        Raises ConfigError with every fault of the file, each with file, line and column.
+        """
+        manager = cls(Path(path), load(path))
+        _bind(manager)
+        return manager
+
+    @property
+    def url(self) -> str:
+        """Return the address the server listens on. Raises NotRunning before the start."""
+        if self._runtime is None or not self._ready.is_set():
+            raise NotRunning("call start_monitoring() first")
+        return self._runtime.url
+
+    @property
+    def tenants(self) -> tuple[str, ...]:
+        """Return the tenants of the configuration."""
+        return tuple(tenant.id for tenant in self._loaded.config.tenants)
+
+    def start_monitoring(self) -> None:
+        """Start the server on a thread of its own and return once it is ready.
+
+        Raises what kept it from starting: ConfigError, TocsinError, OSError. Calling it again
+        while it runs does nothing.
+        """
+        if self._thread is not None and self._thread.is_alive():
+            return
+        self._ready.clear()
+        self._failure = None
+        self._thread = threading.Thread(target=self._main, name="tocsin")
+        self._thread.start()
+        if not self._ready.wait(START_WITHIN_S):
+            self.stop()
+            raise NotRunning(f"Tocsin was not ready within {START_WITHIN_S:.0f} s")
+        if self._failure is not None:
+            self._thread.join()
+            raise self._failure
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, self._on_signal)
+
+    def stop(self) -> None:
+        """Stop cleanly: nothing new is taken, what was taken is made durable. Idempotent."""
+        self._ask_to_stop()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(STOP_WITHIN_S)
+
+    def __enter__(self) -> Self:
+        """Start on entering a `with` block."""
+        self.start_monitoring()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        """Stop on leaving it."""
+        self.stop()
+
+    def _main(self) -> None:
+        try:
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(self._serve())
+        except BaseException as error:  # noqa: BLE001 - handed to the caller of start_monitoring
+            self._failure = error
+        finally:
+            self._ready.set()
+
+    async def _serve(self) -> None:
+        self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
+        self._runtime = Runtime(lambda: load(self._path), Overrides())
+        await self._runtime.start()
+        self._ready.set()
+        await self._stopping.wait()
+        await self._runtime.stop()
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        del number, frame
+        self._ask_to_stop()  # the main thread is free or waits for ours: no exception is needed
+
+    def _ask_to_stop(self) -> None:
+        if self._loop is not None and self._stopping is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._stopping.set)

@@ -1,0 +1,194 @@
+"""Start, reload, drain, stop. What was opened last is closed first.
+
+The listener opens before recovery and answers 503 until every tenant is back, so that a load
+balancer sees a server that is coming, not one that is gone. A reload builds the new world,
+then swaps; a file that is refused changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import signal
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+
+import uvloop
+
+from tocsin.app.access import access_of
+from tocsin.app.chores import Chores
+from tocsin.app.clock import SystemClock
+from tocsin.app.overrides import Overrides
+from tocsin.app.wiring import Desk, Hooks, furnish
+from tocsin.config_loader.loaded import Config, Loaded, TenantSettings
+from tocsin.config_loader.watch import changes
+from tocsin.model.errors import ConfigError, TocsinError
+from tocsin.model.tenant import TenantId
+from tocsin.telemetry.logs import Level, LogFormat, get_logger, set_up
+
+Load = Callable[[], Loaded]
+_FIXED = ("listen", "route_prefix")  # parts of `server` that only a restart can change
+_log = get_logger("app")
+
+
+class Runtime:
+    """One running Tocsin. `start`, `reload` and `stop` belong to one event loop."""
+
+    def __init__(self, load: Load, overrides: Overrides | None = None) -> None:
+        """Run what `load` gives; it is called again at every reload, in a thread."""
+        self._load = load
+        self._overrides = overrides or Overrides()
+        self._opened = AsyncExitStack()
+        self._reloading = asyncio.Lock()
+        self._desk: Desk | None = None
+        self._ready = False
+
+    @property
+    def desk(self) -> Desk:
+        """Return what is in force. Raises RuntimeError before the start."""
+        if self._desk is None:
+            raise RuntimeError("this Tocsin has not been started")
+        return self._desk
+
+    @property
+    def url(self) -> str:
+        """Return the address of the first listener, route prefix included."""
+        return f"http://{self.desk.listener.addresses[0]}{self.desk.door.prefix}"
+
+    def ready(self) -> bool:
+        """Return true between the end of recovery and the beginning of the stop."""
+        return self._ready
+
+    async def start(self) -> None:
+        """Open everything and recover every tenant; closes again what it opened when it fails.
+
+        Raises ConfigError, TocsinError, OSError.
+        """
+        async with AsyncExitStack() as opened:
+            loaded = await asyncio.to_thread(self._load)
+            config = self._overrides.applied(loaded.config)
+            self._say(config, loaded)
+            hooks = Hooks(self.ready, self.reload, self._settings)
+            self._desk = desk = await furnish(config, loaded.sources, hooks, opened)
+            for tenant in config.tenants:
+                await desk.tenancy.start(tenant, self._external_url(config, tenant.id))
+            desk.instruments.loaded(loaded.hash, SystemClock().now())
+            self._opened = opened.pop_all()
+        self._work_in_background(desk)
+        gc.freeze()  # what was built at the start lives as long as the process
+        self._ready = True
+        _log.info("ready", tenants=len(config.tenants), url=self.url)
+
+    async def reload(self) -> None:
+        """Load the configuration anew and put it in force. Raises ConfigError, changing nothing."""
+        async with self._reloading:
+            try:
+                loaded = await asyncio.to_thread(self._load)
+            except ConfigError as error:
+                self.desk.instruments.refused()
+                _log.error("configuration refused, the old one stays", problems=str(error))
+                raise
+            await self._put_in_force(loaded)
+
+    async def stop(self) -> None:
+        """Take nothing more, make durable what was taken, close. Idempotent."""
+        self._ready = False
+        await self._opened.aclose()
+        _log.info("stopped")
+
+    def _settings(self, tenant: TenantId) -> TenantSettings:
+        return self.desk.settings(tenant)
+
+    def _say(self, config: Config, loaded: Loaded) -> None:
+        set_up(level=Level(config.log.level), style=LogFormat(config.log.format))
+        for note in self._overrides.notes:
+            _log.info("flag", note=note)
+        for warning in loaded.warnings:
+            _log.warn("configuration", warning=str(warning))
+
+    async def _put_in_force(self, loaded: Loaded) -> None:
+        desk, config = self.desk, self._overrides.applied(loaded.config)
+        self._say(config, loaded)
+        for name in _FIXED:
+            if getattr(config.server, name) != getattr(desk.config.server, name):
+                _log.warn("takes effect at the next start", setting=f"server.{name}")
+        before, after = set(desk.tenants()), {tenant.id for tenant in config.tenants}
+        desk.config, desk.sources = config, loaded.sources
+        desk.door.access = access_of(config)
+        for gone in before - after:
+            await desk.tenancy.stop(gone)
+        for tenant in config.tenants:
+            change = desk.tenancy.reload if tenant.id in before else desk.tenancy.start
+            await change(tenant, self._external_url(config, tenant.id))
+        desk.instruments.loaded(loaded.hash, SystemClock().now())
+        _log.info("configuration in force", hash=loaded.hash[:12], tenants=len(config.tenants))
+
+    def _external_url(self, config: Config, tenant: TenantId) -> str:
+        """Return the URL people reach a tenant under; several tenants have a mount each."""
+        base = config.server.external_url.rstrip("/") or self.url
+        return base if len(config.tenants) == 1 else f"{base}/t/{tenant}"
+
+    def _work_in_background(self, desk: Desk) -> None:
+        chores = Chores(
+            series=desk.series,
+            stores=desk.stores,
+            clock=SystemClock(),
+            gauges=desk.gauges,
+            tenants=desk.tenants,
+            history=lambda: desk.config.storage.history,
+        )
+        tasks = [asyncio.create_task(chores.run(), name="chores")]
+        if desk.config.reload.watch:
+            tasks.append(asyncio.create_task(self._watch(desk), name="watch"))
+
+        async def end() -> None:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+        self._opened.push_async_callback(end)
+
+    async def _watch(self, desk: Desk) -> None:
+        """Reload whenever a file of the configuration has new content."""
+        async for _ in changes(lambda: desk.sources):
+            await self.try_reload()
+
+    async def try_reload(self) -> None:
+        """Reload; what goes wrong is logged and counted, and the old configuration stays."""
+        try:
+            await self.reload()
+        except ConfigError:
+            pass  # `reload` has logged and counted it
+        except (TocsinError, OSError) as error:
+            self.desk.instruments.refused()
+            _log.error("reload failed", error=str(error))
+
+
+def serve_forever(load: Load, overrides: Overrides) -> int:
+    """Run until SIGTERM or SIGINT; SIGHUP reloads. Return the exit status.
+
+    Raises ConfigError, TocsinError or OSError when the start fails.
+    """
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_serve(Runtime(load, overrides)))
+
+
+async def _serve(runtime: Runtime) -> int:
+    loop, stop, hangup = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, hangup.set)
+    await runtime.start()
+    reloader = asyncio.create_task(_reload_on(hangup, runtime), name="sighup")
+    await stop.wait()
+    reloader.cancel()
+    await asyncio.gather(reloader, return_exceptions=True)
+    await runtime.stop()
+    return 0
+
+
+async def _reload_on(hangup: asyncio.Event, runtime: Runtime) -> None:
+    while True:
+        await hangup.wait()
+        hangup.clear()
+        await runtime.try_reload()

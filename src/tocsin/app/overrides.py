@@ -1,0 +1,52 @@
+"""What the command line says about a configuration; it wins over the file, at every reload."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from tocsin.config_loader.loaded import Config
+from tocsin.config_loader.server import LogFormat, LogLevel
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """Values of flags; None or empty where a flag was not given. `notes` are logged at start."""
+
+    listen: tuple[str, ...] = ()
+    data_dir: Path | None = None
+    external_url: str | None = None
+    route_prefix: str | None = None
+    level: str | None = None
+    style: str | None = None
+    notes: tuple[str, ...] = ()
+
+    def applied(self, config: Config) -> Config:
+        """Return `config` with these in place of what it says."""
+        server = {
+            "listen": list(self.listen) or None,
+            "external_url": self.external_url,
+            "route_prefix": self.route_prefix,
+        }
+        storage = {"path": str(self.data_dir.absolute()) if self.data_dir else None}
+        log = {
+            "level": LogLevel(self.level) if self.level else None,
+            "format": LogFormat(self.style) if self.style else None,
+        }
+        return replace(
+            config,
+            server=_overlaid(config.server, server),
+            storage=_overlaid(config.storage, storage),
+            log=_overlaid(config.log, log),
+        )
+
+
+def _overlaid(section: S, values: Mapping[str, object]) -> S:
+    given = {name: value for name, value in values.items() if value is not None}
+    return msgspec.structs.replace(section, **given) if given else section

@@ -1,0 +1,72 @@
+"""How an alert travels, on one screen. Read from below upward; every arrow is an argument."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tocsin.alert_manager.alerts import Alerts
+from tocsin.app.queries import EmbeddedQueries
+from tocsin.correlation_engine.correlate import Correlator
+from tocsin.metrics_collector.loop import Collector
+from tocsin.metrics_collector.ports import Fetch
+from tocsin.model.clock import Clock
+from tocsin.notification_dispatcher.backoff import Rng
+from tocsin.notification_dispatcher.dispatch import Dispatcher
+from tocsin.notification_dispatcher.provider import Wire
+from tocsin.notification_dispatcher.submit import submit
+from tocsin.promql.engine import Engine
+from tocsin.rule_engine.instruments import RuleInstruments
+from tocsin.rule_engine.schedule import RuleGroups
+from tocsin.storage.stores import Stores
+from tocsin.telemetry.metrics import Registry
+from tocsin.timeseries.store import MetricStore
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """The world beyond the process, and what makes one run differ from the next."""
+
+    wire: Wire
+    fetch: Fetch
+    clock: Clock
+    rng: Rng
+    ids: Callable[[], str]
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """The stages, in the order an alert passes them, and the engine that answers queries."""
+
+    metrics: Collector
+    rules: RuleGroups
+    alerts: Alerts
+    correlate: Correlator
+    notify: Dispatcher
+    engine: Engine
+
+
+def assemble(stores: Stores, series: MetricStore, outside: Outside, registry: Registry) -> House:
+    """metric -> rule -> alert -> incident -> notification; escalation and report will follow."""
+    clock = outside.clock
+    notify = Dispatcher(
+        outside.wire, outbox=stores.outbox, clock=clock, rng=outside.rng, registry=registry
+    )
+    correlate = Correlator(stores.incidents, submit=submit)
+    alerts = Alerts(
+        log=stores.alerts,
+        snapshots=stores.snapshots,
+        grouped=correlate.receive,
+        clock=clock,
+        ids=outside.ids,
+    )
+    engine = Engine(series)
+    rules = RuleGroups(
+        EmbeddedQueries(engine),
+        series,
+        alerts.receive,
+        clock=clock,
+        instruments=RuleInstruments(registry),
+    )
+    metrics = Collector(series, outside.fetch, clock=clock, registry=registry)
+    return House(metrics, rules, alerts, correlate, notify, engine)

@@ -1,0 +1,97 @@
+"""The listener: sockets bound first, so that a chosen port is known and 503 can be answered."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator, Sequence
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from tocsin.config_loader.server import split_address
+from tocsin.model.errors import TocsinError
+from tocsin.telemetry.logs import get_logger
+
+BACKLOG = 2048
+_log = get_logger("web")
+
+
+class CannotListen(TocsinError):
+    """An address cannot be listened on; the message says which and why."""
+
+
+class _Quiet(uvicorn.Server):
+    """uvicorn, with signals left to whoever runs the process."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture nothing."""
+        yield
+
+
+class Listener:
+    """Serves one ASGI application on some addresses."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Serve `app`; nothing is bound yet."""
+        config = uvicorn.Config(
+            app,
+            loop="none",
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=10,
+            backlog=BACKLOG,
+        )
+        self._server = _Quiet(config)
+        self._sockets: list[socket.socket] = []
+        self._task: asyncio.Task[None] | None = None
+        self.addresses: tuple[str, ...] = ()
+
+    async def start(self, addresses: Sequence[str]) -> None:
+        """Bind and begin to answer. Raises CannotListen."""
+        self._sockets = [sock for address in addresses for sock in _bound(address)]
+        self.addresses = tuple(_name(sock) for sock in self._sockets)
+        serving = self._server.serve(sockets=self._sockets)
+        self._task = asyncio.create_task(serving, name="listener")
+        for address in self.addresses:
+            _log.info("Listening on", address=address)
+
+    async def stop(self) -> None:
+        """Take no more connections, finish what was asked, close. Idempotent."""
+        self._server.should_exit = True
+        if self._task is not None:
+            await self._task
+            self._task = None
+        for sock in self._sockets:
+            sock.close()
+
+
+def _bound(address: str) -> list[socket.socket]:
+    """Return listening sockets for `host:port`; an empty host is every interface."""
+    host, port = split_address(address)
+    try:
+        found = socket.getaddrinfo(
+            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+        family, kind, protocol, _, where = min(found, key=lambda f: f[0] != socket.AF_INET)
+        sock = socket.socket(family, kind, protocol)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(where)
+        sock.listen(BACKLOG)
+        sock.setblocking(False)
+    except OSError as error:
+        raise CannotListen(f"cannot listen on {address}: {error.strerror or error}") from error
+    return [sock]
+
+
+def _name(sock: socket.socket) -> str:
+    host, port = sock.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,0 +1,196 @@
+"""Picks the stores, builds the adapters, and hands them to the pipeline and the dialects."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tocsin.api.alertmanager import AlertmanagerApi, BuildInfo
+from tocsin.api.http import Door
+from tocsin.api.prometheus import PrometheusApi
+from tocsin.api.service import Reload, Service
+from tocsin.api.ui.pages import Pages
+from tocsin.api.v1 import RestApi
+from tocsin.app.access import access_of
+from tocsin.app.clock import SystemClock
+from tocsin.app.instruments import ConfigInstruments, StoreGauges
+from tocsin.app.pipeline import House, Outside, assemble
+from tocsin.app.server import Listener
+from tocsin.app.tenancy import Tenancy
+from tocsin.config_loader.files import Sources
+from tocsin.config_loader.loaded import Config, TenantSettings
+from tocsin.config_loader.masked import original_yaml
+from tocsin.metrics_collector.fetch import AiohttpFetch
+from tocsin.model.clock import Clock
+from tocsin.model.tenant import TenantId
+from tocsin.model.version import VERSION
+from tocsin.notification_dispatcher.provider import Wire
+from tocsin.notification_dispatcher.registry import providers
+from tocsin.notification_dispatcher.transport import AiohttpTransport, AiosmtplibTransport
+from tocsin.security.audit import AuditEvent
+from tocsin.security.sessions import Sessions
+from tocsin.storage.stores import Stores, open_sqlite
+from tocsin.telemetry.logs import get_logger
+from tocsin.telemetry.metrics import ALERTMANAGER_VERSION, Registry
+from tocsin.timeseries.options import Options
+from tocsin.timeseries.store import MetricStore
+
+_audit = get_logger("audit")
+
+
+@dataclass(slots=True)
+class Desk:
+    """Everything that runs. `config` and `sources` are replaced by a reload, the rest stays."""
+
+    config: Config
+    sources: Sources
+    stores: Stores
+    series: MetricStore
+    tenancy: Tenancy
+    door: Door
+    listener: Listener
+    instruments: ConfigInstruments
+    gauges: StoreGauges
+
+    def tenants(self) -> tuple[TenantId, ...]:
+        """Return the tenants in force."""
+        return tuple(tenant.id for tenant in self.config.tenants)
+
+    def settings(self, tenant: TenantId) -> TenantSettings:
+        """Return the settings in force for `tenant`. Raises KeyError."""
+        return {settings.id: settings for settings in self.config.tenants}[tenant]
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """What the dialects ask of whoever runs the process."""
+
+    ready: Callable[[], bool]
+    reload: Reload
+    settings: Callable[[TenantId], TenantSettings]
+
+
+def new_registry() -> Registry:
+    """Return the registry of a process, with build and process information."""
+    return Registry(version=VERSION)
+
+
+async def furnish(config: Config, sources: Sources, hooks: Hooks, opened: AsyncExitStack) -> Desk:
+    """Open stores, ways out, stages and the listener, in this order; `opened` closes them.
+
+    Raises CannotListen, StoreUnusable, OSError.
+    """
+    clock, registry, path = SystemClock(), new_registry(), Path(config.storage.path)
+    stores = open_sqlite(path)
+    opened.push_async_callback(stores.close)
+    options = Options(retention=config.storage.retention)
+    series = await asyncio.to_thread(MetricStore, path / "metrics", options)
+    opened.callback(series.close)
+    outside = await opened.enter_async_context(_outside(clock))
+    house = assemble(stores, series, outside, registry)
+    tenancy = Tenancy(house, providers(), clock)
+    opened.push_async_callback(tenancy.stop_all)
+    door = _door(config, house, hooks, Rooms(stores, series, registry, clock))
+    listener = Listener(door)
+    opened.push_async_callback(listener.stop)
+    await listener.start(config.server.listen)
+    return Desk(
+        config=config,
+        sources=sources,
+        stores=stores,
+        series=series,
+        tenancy=tenancy,
+        door=door,
+        listener=listener,
+        instruments=ConfigInstruments(registry),
+        gauges=StoreGauges(registry),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Rooms:
+    """What the dialects read beside the stages."""
+
+    stores: Stores
+    series: MetricStore
+    registry: Registry
+    clock: Clock
+
+
+@asynccontextmanager
+async def _outside(clock: Clock) -> AsyncIterator[Outside]:
+    """Open the ways out of the process."""
+    http, fetch = AiohttpTransport(), AiohttpFetch()
+    try:
+        yield Outside(
+            wire=Wire(http=http, smtp=AiosmtplibTransport()),
+            fetch=fetch,
+            clock=clock,
+            rng=random.random,
+            ids=lambda: str(uuid.uuid4()),
+        )
+    finally:
+        await http.close()
+        await fetch.close()
+
+
+def _door(config: Config, house: House, hooks: Hooks, rooms: Rooms) -> Door:
+    """Put every dialect behind one door."""
+    clock, started_at = rooms.clock, rooms.clock.now()
+    sessions = Sessions(lambda: secrets.token_urlsafe(32))
+    build = BuildInfo(ALERTMANAGER_VERSION, revision=f"tocsin-{VERSION}")
+    alertmanager = AlertmanagerApi(
+        alerts=house.alerts,
+        clock=clock,
+        original=lambda tenant: original_yaml(hooks.settings(tenant).alertmanager),
+        build=build,
+        started_at=started_at,
+    )
+    prometheus = PrometheusApi(
+        engine=house.engine,
+        catalog=rooms.series,
+        rules=house.rules.groups,
+        targets=house.metrics.targets,
+        clock=clock,
+        started_at=started_at,
+    )
+    pages = Pages(house.alerts, sessions, access=lambda: door.access, clock=clock)
+    prefix = config.server.route_prefix.rstrip("/")
+    service = Service(rooms.registry, hooks.ready, hooks.reload, home=f"{prefix}/ui")
+    rest = RestApi(rooms.stores.deliveries, rooms.stores.incidents)
+    door = Door(
+        dialects=(
+            *alertmanager.dialects(),
+            prometheus.dialect(),
+            rest.dialect(),
+            pages.dialect(),
+            service.dialect(),
+        ),
+        access=access_of(config),
+        sessions=sessions,
+        trail=write_audit,
+        clock=clock,
+        prefix=prefix,
+        ready=hooks.ready,
+    )
+    return door
+
+
+def write_audit(event: AuditEvent) -> None:
+    """Log an audit event; the log is where the trail is kept until it has a store of its own."""
+    _audit.info(
+        event.action,
+        at=event.at,
+        tenant=event.tenant,
+        actor=event.actor,
+        object=event.object,
+        outcome=event.outcome,
+        source=event.source,
+        reason=event.reason,
+    )
