@@ -33,6 +33,10 @@ class Correlator:
         found = await self._incidents.open_incidents(tenant)
         self._open[tenant] = {incident.group_key: incident for incident in found}
 
+    def stop(self, tenant: TenantId) -> None:
+        """Forget what is known of `tenant`; calling again does nothing."""
+        self._open.pop(tenant, None)
+
     def open_incidents(self, tenant: TenantId) -> tuple[Incident, ...]:
         """Return what is open now, committed or about to be."""
         return tuple(self._open.get(tenant, {}).values())
@@ -48,11 +52,15 @@ class Correlator:
                 changed[after.id] = after
                 self._keep(tenant, after)
             notifications += self._submit(tenant, flush, after.id if after else "")
-        replaced = tuple(t.replaces for f in flushes for t in f.targets if t.replaces)
-        return Delta(tuple(notifications), replaced, tuple(changed.values()))
+        void = tuple(id_ for flush in flushes for id_ in _made_void(flush))
+        return Delta(tuple(notifications), void, tuple(changed.values()))
 
     def _keep(self, tenant: TenantId, incident: Incident) -> None:
         if incident.state is IncidentState.OPEN:
             self._open[tenant][incident.group_key] = incident
         else:
             self._open[tenant].pop(incident.group_key, None)
+
+
+def _made_void(flush: GroupFlush) -> tuple[str, ...]:
+    return (*(target.replaces for target in flush.targets if target.replaces), *flush.void)

@@ -8,7 +8,7 @@ the rows are claimed again, and sent with the same idempotency key.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
@@ -76,7 +76,7 @@ class Dispatcher:
             instruments=Instruments(registry),
         )
         self._workers: dict[TenantId, _Worker] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[TenantId, set[asyncio.Task[None]]] = {}
 
     async def start(self, tenant: TenantId, receivers: Receivers) -> None:
         """Begin to send for `tenant`; a tenant that is running is reloaded instead."""
@@ -87,24 +87,34 @@ class Dispatcher:
         self._workers[tenant] = worker
         self._tools.outbox.watch(tenant, worker.wake)
         task = asyncio.create_task(worker.run(), name=f"dispatch {tenant}")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        running = self._tasks.setdefault(tenant, set())
+        running.add(task)
+        task.add_done_callback(running.discard)
 
     def reload(self, tenant: TenantId, receivers: Receivers) -> None:
         """Use `receivers` from the next attempt on; attempts under way end as they began."""
         self._workers[tenant].ways = Ways(receivers, self._wire)
+
+    async def stop_tenant(self, tenant: TenantId, *, deadline_s: float = 10.0) -> None:
+        """Stop sending for one tenant, as `stop` does for all."""
+        await self._stop((tenant,), deadline_s)
 
     async def stop(self, *, deadline_s: float = 10.0) -> None:
         """Claim no more, let what is being sent end within `deadline_s`, then cut it off.
 
         What was claimed and not sent stays in the outbox. Calling again does nothing.
         """
-        for worker in self._workers.values():
-            worker.stop()
-        self._workers.clear()
-        if not self._tasks:
+        await self._stop(tuple(self._tasks), deadline_s)
+
+    async def _stop(self, tenants: Iterable[TenantId], deadline_s: float) -> None:
+        tasks: set[asyncio.Task[None]] = set()
+        for tenant in tenants:
+            if worker := self._workers.pop(tenant, None):
+                worker.stop()
+            tasks |= self._tasks.get(tenant, set())
+        if not tasks:
             return
-        _, late = await asyncio.wait(set(self._tasks), timeout=deadline_s)
+        _, late = await asyncio.wait(tasks, timeout=deadline_s)
         for task in late:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)

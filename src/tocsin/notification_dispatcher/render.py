@@ -15,8 +15,7 @@ import msgspec
 from tocsin.model.notification import Notification
 from tocsin.notification_dispatcher.provider import Renderer
 from tocsin.templating.data import notification_data
-from tocsin.templating.defaults import DEFAULTS
-from tocsin.templating.engine import Budget, BudgetExceeded, TemplateSet
+from tocsin.templating.engine import Budget, BudgetExceeded, TemplateSet, with_defaults
 from tocsin.templating.functions_alertmanager import alertmanager_functions
 
 FEWER = (200, 20, 1)  # alerts shown when more do not fit the budget
@@ -68,7 +67,4 @@ def template_set(now: Callable[[], datetime]) -> TemplateSet:
 
     The files a user adds afterwards override the defaults.
     """
-    templates = TemplateSet(alertmanager_functions(now), budget=BUDGET)
-    for name, text in DEFAULTS.items():
-        templates.add(text, name=name)
-    return templates
+    return with_defaults(TemplateSet(alertmanager_functions(now), budget=BUDGET))
