@@ -209,6 +209,8 @@ class Follower:
             except NotDurable as error:
                 fields = {"tenant": self._tenant, "reason": str(error)}
                 logger.warning("alert_store_failing", extra=fields)
+            except Exception:  # the edge of both loops: a bug must not end them silently
+                logger.exception("alert_stage_failed", extra={"tenant": self._tenant})
             await self._clock.sleep_until(self._clock.now() + delay)
             delay = min(delay * 2, _LONGEST_DELAY)
 
