@@ -38,6 +38,7 @@ class Catalog:
         self._vacant: list[int] = []
         self._changes = 0
         self._generations: dict[str, int] = {}
+        self._order: list[int] = []  # all ids; in label order when _ranks is set
         self._ranks: SeriesIds | None = None
 
     def __len__(self) -> int:
@@ -61,6 +62,7 @@ class Catalog:
         sid = self._vacant.pop() if self._vacant else self._extend()
         self._labels[sid] = labels
         self._ids[labels] = sid
+        self._order.append(sid)
         self.in_use[sid] = True
         self.postings.add(sid, labels)
         self._changed(labels)
@@ -77,6 +79,7 @@ class Catalog:
         self.in_use[sids] = False
         self.newest_times[sids] = NEVER
         self._vacant.extend(sids)
+        self._order = [sid for sid in self._order if self.in_use[sid]]
 
     def labels(self, sid: int) -> Labels:
         """Return the label set of an id in use."""
@@ -103,9 +106,9 @@ class Catalog:
         return sids[np.argsort(self._ranks[sids])]
 
     def _rank(self) -> SeriesIds:
+        self._order.sort(key=self._pairs)  # near linear: the old ones are in order already
         ranks = np.zeros(self.size, np.int32)
-        everyone = sorted(self._ids.values(), key=self._pairs)
-        ranks[everyone] = np.arange(len(everyone), dtype=np.int32)
+        ranks[self._order] = np.arange(len(self._order), dtype=np.int32)
         return ranks
 
     def _pairs(self, sid: int) -> tuple[tuple[str, str], ...]:

@@ -1,7 +1,7 @@
 """What one log segment already says, and so what the next samples must say first.
 
 An encoder lives as long as its segment. It gives refs to series and layouts as they appear
-and remembers the last row of each layout. If a write fails, encoder and file no longer agree:
+and remembers the last row value of each series. If a write fails, encoder and file no longer agree:
 throw both away and begin a new segment.
 """
 
@@ -25,11 +25,11 @@ Record: TypeAlias = tuple[RecordType, bytes]
 
 @dataclass(slots=True)
 class _Layout:
-    """A layout as the segment knows it; `bits` is the last row written."""
+    """A layout as the segment knows it."""
 
     ref: int
     columns: SeriesIds
-    bits: Bits
+    refs: Refs
 
 
 class SegmentEncoder:
@@ -39,6 +39,7 @@ class SegmentEncoder:
         self._labels_of = labels_of
         self._packer = packer
         self._refs: npt.NDArray[np.int64] = np.empty(0, np.int64)  # by series id; -1: none
+        self._last: Bits = np.zeros(0, np.uint64)  # by series ref
         self._series = 0
         self._layouts: dict[str, _Layout] = {}
         self._layout_refs = 0
@@ -50,8 +51,8 @@ class SegmentEncoder:
         if layout is None or layout.columns is not columns:
             layout, found = self._define_layout(group, columns)
         bits = row.view(np.uint64)
-        change = bits ^ layout.bits
-        layout.bits = bits.copy()
+        change = bits ^ self._last[layout.refs]
+        self._last[layout.refs] = bits
         found.append((RecordType.ROW, records.row(layout.ref, ts_ms, change, self._packer)))
         return found
 
@@ -67,7 +68,7 @@ class SegmentEncoder:
 
     def _define_layout(self, group: str, columns: SeriesIds) -> tuple[_Layout, list[Record]]:
         refs, found = self._define_series(columns)
-        layout = _Layout(self._layout_refs, columns, np.zeros(len(columns), np.uint64))
+        layout = _Layout(self._layout_refs, columns, refs)
         self._layouts[group] = layout
         self._layout_refs += 1
         payload = records.layout(layout.ref, group, refs, self._packer)
@@ -78,8 +79,10 @@ class SegmentEncoder:
         new = np.unique(sids[self._refs[sids] < 0])
         if not new.size:
             return self._refs[sids].astype(np.uint32), []
-        self._refs[new] = np.arange(self._series, self._series + len(new))
+        known = self._series
         self._series += len(new)
+        self._refs[new] = np.arange(known, self._series)
+        self._last = records.roomy(self._last, self._series)
         payload = records.series([self._labels_of(sid) for sid in new.tolist()], self._packer)
         return self._refs[sids].astype(np.uint32), [(RecordType.SERIES, payload)]
 

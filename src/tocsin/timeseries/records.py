@@ -3,7 +3,7 @@
 A segment can be read alone. It begins with its format and tenant; series and layouts are
 defined in it before they are used and have numbers (refs) of their own, counted from 0, so
 that an old segment can be deleted without a look at the others. Values are written as the
-XOR with the previous row of the same layout, bytes of equal weight beside each other, then
+XOR with the series' value in the row before, bytes of equal weight beside each other, then
 zstd: a target that changes little costs little, and every bit pattern survives.
 
     HEADER    format u8, tenant (UTF-8)
@@ -98,6 +98,17 @@ class Packer:
         return np.frombuffer(planes, np.uint8).reshape(width, -1).T.ravel()
 
 
+def roomy(last: Bits, size: int) -> Bits:
+    """Return `last` with room for at least `size` values; new ones are zero.
+
+    Grows by half at a time, so that many small additions cost no more than one large.
+    """
+    if size <= len(last):
+        return last
+    more = max(size - len(last), len(last) // 2)
+    return np.concatenate((last, np.zeros(more, np.uint64)))
+
+
 def header(tenant: TenantId) -> bytes:
     """Return the payload of a HEADER."""
     return bytes((FORMAT,)) + tenant.encode()
@@ -140,7 +151,7 @@ def read_layout(payload: memoryview, packer: Packer) -> tuple[int, str, Refs]:
 
 
 def row(ref: int, ts_ms: int, change: Bits, packer: Packer) -> bytes:
-    """Return the payload of a ROW; `change` is the XOR with the layout's previous row."""
+    """Return the payload of a ROW; `change` is the XOR with the last row values."""
     return _ROW.pack(ref, ts_ms) + packer.pack(change)
 
 

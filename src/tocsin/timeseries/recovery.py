@@ -30,7 +30,7 @@ from tocsin.timeseries.frames import Frame, read_frames
 from tocsin.timeseries.group import Group
 from tocsin.timeseries.head import Head
 from tocsin.timeseries.postings import SeriesIds
-from tocsin.timeseries.records import BadRecord, Bits, Packer, RecordType
+from tocsin.timeseries.records import BadRecord, Bits, Packer, RecordType, Refs
 from tocsin.timeseries.segments import Segment
 
 _MEANINGLESS = (ValueError, LookupError, struct.error, zstandard.ZstdError, msgspec.MsgspecError)
@@ -40,7 +40,7 @@ _MEANINGLESS = (ValueError, LookupError, struct.error, zstandard.ZstdError, msgs
 class _Layout:
     group: Group
     columns: SeriesIds
-    bits: Bits
+    refs: Refs
 
 
 @dataclass(slots=True)
@@ -48,6 +48,7 @@ class _Definitions:
     """What the segment being read has defined so far."""
 
     sids: list[int] = field(default_factory=list)
+    last: Bits = field(default_factory=lambda: np.empty(0, np.uint64))  # row values by ref
     layouts: dict[int, _Layout] = field(default_factory=dict)
 
 
@@ -97,18 +98,20 @@ class Recovery:
     def _series(self, payload: memoryview, _: Segment) -> None:
         found = records.read_series(payload, self._packer, self._strings)
         self._defined.sids.extend(self._head.catalog.add(labels) for labels in found)
+        self._defined.last = records.roomy(self._defined.last, len(self._defined.sids))
 
     def _layout(self, payload: memoryview, _: Segment) -> None:
         ref, name, refs = records.read_layout(payload, self._packer)
         columns = self._known(refs)
         group = self._head.group(name)
-        self._defined.layouts[ref] = _Layout(group, columns, np.zeros(len(columns), np.uint64))
+        self._defined.layouts[ref] = _Layout(group, columns, refs)
 
     def _row(self, payload: memoryview, segment: Segment) -> None:
         ref, ts_ms, change = records.read_row(payload, self._packer)
         layout = self._defined.layouts[ref]
-        layout.bits = layout.bits ^ change
-        values: Values = layout.bits.view(np.float64)
+        bits = change ^ self._defined.last[layout.refs]
+        self._defined.last[layout.refs] = bits
+        values: Values = bits.view(np.float64)
         if layout.group.columns is not layout.columns:
             self._head.set_columns(layout.group, layout.columns)
             layout.columns = layout.group.columns
@@ -132,7 +135,7 @@ class Recovery:
             batch.offer(sid, ts_ms, value)
         self._head.add_samples(*batch.accepted())
 
-    def _known(self, refs: records.Refs) -> SeriesIds:
+    def _known(self, refs: Refs) -> SeriesIds:
         sids = self._defined.sids
         return np.asarray([sids[ref] for ref in refs.tolist()], np.int32)
 

@@ -145,3 +145,10 @@ def test_a_row_that_does_not_change_costs_next_to_nothing() -> None:
     again = one.row("g", columns, 2, row)[-1][1]
     assert len(first) > 4000
     assert len(again) < 60
+
+
+def test_a_layout_that_changes_keeps_the_last_values_of_its_series() -> None:
+    one, columns = encoder(), np.arange(1000, dtype=np.int32)
+    row = np.random.default_rng(1).random(1000)
+    one.row("g", columns, 1, row)
+    assert len(one.row("g", columns[1:], 2, row[1:])[-1][1]) < 60
