@@ -67,7 +67,7 @@ _FAILED: Final = object()
 _YES = ("true", "True", "TRUE", "yes", "Yes", "YES", "on", "On", "ON", "y", "Y")
 _NO = ("false", "False", "FALSE", "no", "No", "NO", "off", "Off", "OFF", "n", "N")
 _BOOLEANS = {**dict.fromkeys(_YES, True), **dict.fromkeys(_NO, False)}
-_LISTS: dict[Any, Callable[[Iterable[Any]], Any]] = {
+LISTS: dict[Any, Callable[[Iterable[Any]], Any]] = {
     list: list,
     tuple: tuple,
     set: set,
@@ -75,7 +75,7 @@ _LISTS: dict[Any, Callable[[Iterable[Any]], Any]] = {
     collections.abc.Sequence: tuple,
     collections.abc.Iterable: tuple,
 }
-_MAPS = (dict, collections.abc.Mapping, collections.abc.MutableMapping)
+MAPS = (dict, collections.abc.Mapping, collections.abc.MutableMapping)
 _WANTED = {
     str: "a string",
     Secret: "a string",
@@ -104,9 +104,9 @@ class _Reader:
             return self._union(node, typing.get_args(base))
         if _is_struct(base):
             return self._struct(node, base)
-        if origin in _LISTS:
+        if origin in LISTS:
             return self._sized(node, kind, self._list(node, base, origin))
-        if origin in _MAPS:
+        if origin in MAPS:
             return self._sized(node, kind, self._dict(node, base))
         return self._leaf(node, kind, base)
 
@@ -156,7 +156,7 @@ class _Reader:
         else:
             kinds = [kinds[0] if kinds else Any] * len(node.items)
         values = [self.read(item, k) for item, k in zip(node.items, kinds, strict=True)]
-        return _FAILED if any(v is _FAILED for v in values) else _LISTS[origin](values)
+        return _FAILED if any(v is _FAILED for v in values) else LISTS[origin](values)
 
     def _dict(self, node: Node, base: Any) -> Any:
         if not isinstance(node, MapNode):
@@ -260,10 +260,10 @@ def _fits(node: Node, kind: Any) -> bool:
     if base is Any or base is object:
         return True
     if isinstance(node, MapNode):
-        return _is_struct(base) or origin in _MAPS
+        return _is_struct(base) or origin in MAPS
     if isinstance(node, ListNode):
-        return origin in _LISTS
-    return not (_is_struct(base) or origin in _MAPS or origin in _LISTS)
+        return origin in LISTS
+    return not (_is_struct(base) or origin in MAPS or origin in LISTS)
 
 
 def _rank(node: Node, kind: Any) -> int:

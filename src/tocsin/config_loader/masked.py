@@ -14,7 +14,9 @@ from typing import Any
 import msgspec
 import yaml
 
+from tocsin.config_loader.describe import default_of
 from tocsin.config_loader.loaded import AlertmanagerSettings, Config, TenantSettings
+from tocsin.config_loader.schema import AlertmanagerFile
 from tocsin.config_loader.secret_files import twins
 from tocsin.model.secret import MASK, Secret
 from tocsin.model.settings import Duration
@@ -27,7 +29,7 @@ _YOUNGER = frozenset(
 
 def original_yaml(settings: AlertmanagerSettings) -> str:
     """Return a tenant's routing and receivers as a valid alertmanager.yml."""
-    return _dump(masked(settings.file))
+    return _dump(_alertmanager(settings.file))
 
 
 def effective_yaml(config: Config) -> str:
@@ -45,7 +47,7 @@ def masked(value: Any) -> Any:
         return _struct(value)
     if isinstance(value, Mapping):
         return {str(key): masked(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
+    if isinstance(value, list | tuple):
         return [masked(item) for item in value]
     return value
 
@@ -66,14 +68,17 @@ def _struct(value: msgspec.Struct) -> dict[str, Any]:
 def _left_out(field: msgspec.structs.FieldInfo, value: Any) -> bool:
     if field.required:
         return False
-    default = _default(field)
+    default = default_of(field)
     return bool(value == default) and (not default or field.encode_name in _YOUNGER)
 
 
-def _default(field: msgspec.structs.FieldInfo) -> Any:
-    if field.default_factory is not msgspec.NODEFAULT:
-        return field.default_factory()
-    return field.default
+def _alertmanager(file: AlertmanagerFile) -> dict[str, Any]:
+    """Return the sections in the order people know; null rules mean nothing and are left out."""
+    sections = masked(file)
+    if "inhibit_rules" in sections:
+        sections["inhibit_rules"] = [rule for rule in sections["inhibit_rules"] if rule]
+    first = ("global", "route")
+    return {key: sections[key] for key in (*first, *sorted(sections.keys() - first))}
 
 
 def _tenant(tenant: TenantSettings) -> dict[str, Any]:
@@ -85,7 +90,7 @@ def _tenant(tenant: TenantSettings) -> dict[str, Any]:
         **masked(tenant.metrics),
         **masked(tenant.rule_settings),
         "groups": [masked(loaded.group) for loaded in tenant.rules],
-        "alertmanager": masked(tenant.alertmanager.file),
+        "alertmanager": _alertmanager(tenant.alertmanager.file),
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -31,6 +31,9 @@ from tocsin.config_loader.schema import (
 )
 from tocsin.config_loader.secret_files import read_secret_files
 from tocsin.config_loader.tree import Section
+from tocsin.model.errors import Problem
+from tocsin.notification_dispatcher.render import template_set
+from tocsin.templating.engine import TemplateError, TemplateSet
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,17 +90,20 @@ class AlertmanagerReader:
                 self.report.warn(section, f"{key} is accepted and ignored", key)
 
     def _templates(self, file: AlertmanagerFile, section: Section) -> tuple[TemplateText, ...]:
-        texts: dict[Path, str | None] = {}
+        texts: dict[Path, TemplateText] = {}
+        known = template_set(_never)
         for index, pattern in enumerate(file.templates):
             found = self.report.files.matching(self.folder / pattern)
             if not found:
                 kind = "matches no file" if is_pattern(pattern) else "does not exist"
                 message = f'template "{pattern}" {kind}'
                 self.report.warn(section, message, "templates", index)
-            for path in found:
-                if path not in texts:
-                    texts[path] = self._template(path, section, index)
-        return tuple(TemplateText(str(p), text) for p, text in texts.items() if text is not None)
+            for path in (p for p in found if p not in texts):
+                text = self._template(path, section, index)
+                if text is not None:
+                    texts[path] = TemplateText(str(path), text)
+                    self._check_template(texts[path], known)
+        return tuple(texts.values())
 
     def _template(self, path: Path, section: Section, index: int) -> str | None:
         try:
@@ -105,6 +111,12 @@ class AlertmanagerReader:
         except Unreadable as error:
             self.report.fault(section, str(error), "templates", index)
             return None
+
+    def _check_template(self, template: TemplateText, known: TemplateSet) -> None:
+        try:
+            known.add(template.text, name=template.file)
+        except TemplateError as error:
+            self.report.problems.append(Problem(error.reason, template.file, error.line))
 
     def _receivers(self, file: AlertmanagerFile) -> tuple[ReceiverSettings, ...]:
         defaults, providers = defaults_of(file), self.schema.providers
@@ -127,6 +139,10 @@ class AlertmanagerReader:
             start_delay=self.dialect.start_delay,
         )
         return _versioned(engine)
+
+
+def _never() -> datetime:
+    raise NotImplementedError("templates are only parsed here")
 
 
 def _integrations(receiver: ReceiverSettings) -> tuple[Integration, ...]:

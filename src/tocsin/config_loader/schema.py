@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 import msgspec
 
@@ -86,6 +86,8 @@ class TopSections(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 IGNORED = ("tracing", "event_recorder")
 SHORT_FORM = "tenant"  # the key that tells the short form from the long one
 TENANT_PARTS: tuple[type[msgspec.Struct], ...] = (MetricsConfig, RuleSettings)
+_ID = "Identifier: 1-64 of a-z, 0-9, `_` and `-`, beginning and ending with a letter or digit."
+_ROUTING = "Routing and receivers, written here; or name a file by `alertmanager_file`."
 GlobalConfig = flat("Global", GlobalKeys, Defaults)
 
 
@@ -109,27 +111,35 @@ class Schema:
 def schema_for(providers: Providers) -> Schema:
     """Return the structs of a configuration that may use `providers`."""
     alertmanager = _alertmanager(providers)
-    routing: Field = ("alertmanager", alertmanager | None, None)
+    routing: Field = ("alertmanager", _said(alertmanager | None, _ROUTING), None)
     body = flat("TenantBody", extended("TenantBody", TenantBody, [routing]), *TENANT_PARTS)
-    tenant = extended("Tenant", body, [("id", str)])
-    tenants: Field = ("tenants", list[tenant])  # type: ignore[valid-type]  # made at run time
+    tenant = extended("Tenant", body, [("id", _said(str, _ID))])
+    listed = _said(list[tenant], "Everyone this server works for.")  # type: ignore[valid-type]  # made at run time
+    only: Field = (SHORT_FORM, _said(str, _ID))
     return Schema(
         providers=providers,
         alertmanager=alertmanager,
         tenant=tenant,
-        file=extended("File", TopSections, [tenants]),
+        file=extended("File", TopSections, [("tenants", listed)]),
         top=extended("File", TopSections, [("tenants", list[Any])]),
-        short_file=flat("ShortFile", extended("Short", TopSections, [(SHORT_FORM, str)]), body),
+        short_file=flat("ShortFile", extended("Short", TopSections, [only]), body),
     )
 
 
 def _alertmanager(providers: Providers) -> type[AlertmanagerFile]:
     receiver = providers.receiver_type()
     defaults = msgspec.field(name="global", default_factory=GlobalConfig)
-    receivers: Field = ("receivers", list[receiver], msgspec.field(default_factory=list))  # type: ignore[valid-type]  # made at run time
-    return extended(
-        "Alertmanager", AlertmanagerFile, [("defaults", GlobalConfig, defaults), receivers]
-    )
+    listed = _said(list[receiver], "Who is told, and how.")  # type: ignore[valid-type]  # made at run time
+    fields: list[Field] = [
+        ("defaults", _said(GlobalConfig, "Defaults of receivers."), defaults),
+        ("receivers", listed, msgspec.field(default_factory=list)),
+    ]
+    return extended("Alertmanager", AlertmanagerFile, fields)
+
+
+def _said(kind: Any, description: str) -> Any:
+    """Return a type with the description of the field it is for."""
+    return Annotated[kind, msgspec.Meta(description=description)]
 
 
 def defaults_of(file: AlertmanagerFile) -> Defaults:
