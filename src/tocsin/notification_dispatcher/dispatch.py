@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from tocsin.model.clock import Clock
@@ -147,6 +147,9 @@ class _Worker:
         self._done = asyncio.Event()  # a row left `_held`
         self._stopping = False
         self._stuck = False  # what is held does not move
+        self._retry_at: datetime | None = None  # the next retry settled since the last claim
+        self._alarm: asyncio.Task[None] | None = None  # runs while resting
+        self._alarm_at = tools.clock.now()
 
     def wake(self) -> None:
         """Look for due rows now."""
@@ -170,6 +173,7 @@ class _Worker:
         """Take what is due, as far as there is room; rest when there is no more."""
         room = await self._room()
         self._rows.clear()
+        self._retry_at = None
         now = self._tools.clock.now()
         rows = await self._tools.outbox.claim(self._tenant, now=now, limit=room)
         for row in rows:
@@ -207,19 +211,35 @@ class _Worker:
 
     async def _rest(self) -> None:
         """Sleep until rows are committed, or the next one falls due."""
+        due = await self._tools.outbox.next_due(self._tenant)
         now = self._tools.clock.now()
-        due = await self._tools.outbox.next_due(self._tenant) or now + LOOK_AGAIN
-        wake_at = min(max(due, now + BREATHE), now + LOOK_AGAIN)
-        alarm = asyncio.create_task(self._tools.clock.sleep_until(wake_at))
-        alarm.add_done_callback(self._ring)
+        soonest = min(at for at in (due, self._retry_at, now + LOOK_AGAIN) if at)
+        self._set_alarm(max(soonest, now + BREATHE))
         try:
             await self._rows.wait()
         finally:
-            alarm.cancel()
+            self._clear_alarm()
+
+    def _set_alarm(self, at: datetime) -> None:
+        self._clear_alarm()
+        self._alarm_at = at
+        self._alarm = asyncio.create_task(self._tools.clock.sleep_until(at))
+        self._alarm.add_done_callback(self._ring)
+
+    def _clear_alarm(self) -> None:
+        if self._alarm:
+            self._alarm.cancel()
+        self._alarm = None
 
     def _ring(self, alarm: asyncio.Task[None]) -> None:
         if not alarm.cancelled():
             self._rows.set()
+
+    def _falls_due(self, at: datetime) -> None:
+        """Note that a row of ours will be due at `at`, which no commit of others will tell."""
+        self._retry_at = min(at, self._retry_at or at)
+        if self._alarm and at < self._alarm_at:
+            self._set_alarm(at)
 
     async def _deliver(self, row: OutboxRow) -> None:
         with self._tools.instruments.in_flight.track_inprogress():
@@ -241,6 +261,8 @@ class _Worker:
         attempt = attempt_of(row, result, timing, self._tools.rng, max_age=self._tools.max_age)
         self._count(row, attempt, result, timing)
         await self._settle(attempt)
+        if attempt.next_at:
+            self._falls_due(attempt.next_at)
 
     async def _send(self, notification: Notification) -> Result:
         way = self.ways.find(notification)
