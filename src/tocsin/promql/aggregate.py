@@ -74,8 +74,8 @@ def _sums(terms: Floats) -> tuple[Floats, Floats]:
 def _avg(block: Floats, held: Bools) -> Floats:
     terms = np.where(held, block, 0.0)
     total, carry = _sums(terms)
-    number = np.maximum(held.sum(axis=1), 1)
-    mean = total / number + carry / number
+    number = np.maximum(_count(block, held), 1)
+    mean: Floats = total / number + carry / number
     overflown = np.isinf(total)
     if not overflown.any():
         return mean
@@ -86,7 +86,7 @@ def _avg(block: Floats, held: Bools) -> Floats:
 
 
 def _count(_block: Floats, held: Bools) -> Floats:
-    return np.sum(held, axis=1, dtype=np.float64)
+    return np.asarray(held.sum(axis=1), dtype=np.float64)
 
 
 def _one(block: Floats, _held: Bools) -> Floats:

@@ -20,7 +20,7 @@ from tocsin.promql.options import Options
 from tocsin.promql.parser import Grammar, parse
 from tocsin.promql.ports import SeriesSource
 from tocsin.promql.result import Answer, Matrix, Result, Scalar, String, Vector
-from tocsin.promql.scope import Steps
+from tocsin.promql.scope import Steps, regular
 from tocsin.promql.selectors import Windows
 
 
@@ -91,7 +91,7 @@ class Engine:
                 f"exceeded maximum resolution of {self._options.max_points:,} points per "
                 "timeseries. Try decreasing the query resolution (?step=XX)"
             )
-        return np.arange(start_ms, end_ms + 1, step_ms, dtype=np.int64)
+        return regular(start_ms, end_ms, step_ms)
 
     def _evaluation(
         self, tenant: TenantId, steps: Steps, expired: Callable[[], bool]

@@ -36,7 +36,7 @@ from tocsin.promql.options import Options
 from tocsin.promql.parser import Mode
 from tocsin.promql.ports import SeriesSource
 from tocsin.promql.result import Answer, Result
-from tocsin.promql.scope import Scope, Steps, Value
+from tocsin.promql.scope import Scope, Steps, Value, regular
 from tocsin.promql.selectors import Samples, Span, Windows, instant
 
 
@@ -185,7 +185,7 @@ class Evaluation(Scope):
     def _subquery(self, node: Subquery, span: Span) -> Samples:
         step = node.step_ms or self._query.options.default_step_ms
         first = -(-span.bounds()[0] // step) * step
-        times = np.arange(first, int(span.end.max()) + 1, step, dtype=np.int64)
+        times = regular(first, int(span.end.max()), step)
         if not times.size:
             return Samples.of(())
         inner = Evaluation(self._query, replace(self.steps, times=times, interval_ms=step))

@@ -10,7 +10,7 @@ import numpy as np
 from tocsin.model.labels import METRIC_NAME, Labels
 from tocsin.promql.ast import Binary, Cardinality, Matching
 from tocsin.promql.errors import ExecutionError
-from tocsin.promql.grid import Bools, Floats, Grid, Ints, numbered
+from tocsin.promql.grid import Bools, Floats, Grid, Ints, numbered, stacked
 
 _MANY_TO_ONE = (
     "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)"
@@ -55,6 +55,7 @@ def joined(node: Binary, left: Grid, right: Grid) -> Pairs:
 
     At a step where one side has no element at all, nothing is checked and nothing results.
     """
+    left, right = _filled(node.matching, left, right)
     both: Bools = np.any(left.present, axis=0) & np.any(right.present, axis=0)
     left, right = left.where(both[None, :]).compact(), right.where(both[None, :]).compact()
     swapped = node.matching.cardinality is Cardinality.ONE_TO_MANY
@@ -70,6 +71,33 @@ def joined(node: Binary, left: Grid, right: Grid) -> Pairs:
     if swapped:
         return Pairs(one.values[o], many.values[m], grid)
     return Pairs(many.values[m], one.values[o], grid)
+
+
+def _filled(matching: Matching, left: Grid, right: Grid) -> tuple[Grid, Grid]:
+    """Give each side an element of the fill value where only the other side has a signature."""
+    if matching.fill_left is None and matching.fill_right is None:
+        return left, right
+    left_ids, right_ids, count = signatures(matching, left, right)
+    on_left, on_right = either(left, left_ids, count), either(right, right_ids, count)
+    sides = [left, right]
+    if matching.fill_right is not None:
+        extra = _fill(
+            matching, left, left_ids, value=matching.fill_right, missing=on_left & ~on_right
+        )
+        sides[1] = stacked([right, extra])
+    if matching.fill_left is not None:
+        extra = _fill(
+            matching, right, right_ids, value=matching.fill_left, missing=on_right & ~on_left
+        )
+        sides[0] = stacked([left, extra])
+    return sides[0], sides[1]
+
+
+def _fill(matching: Matching, other: Grid, ids: Ints, *, value: float, missing: Bools) -> Grid:
+    """Return one element per signature of `other`, present where `missing` (signatures, steps)."""
+    kinds, first = np.unique(ids, return_index=True)
+    labels = [_match_labels(matching, other.labels[i]) for i in first.tolist()]
+    return Grid.of(labels, np.full((kinds.size, missing.shape[1]), value), missing[kinds])
 
 
 def _matched(many_ids: Ints, one_ids: Ints, count: int) -> tuple[Ints, Ints]:

@@ -71,7 +71,7 @@ class _Rewriter:
             return word.text.replace("_", "")
         if word.kind is Kind.STRING and "\\" in word.text:
             return quote(self._unquote(word))
-        if word.kind is Kind.WORD:
+        if word.kind is Kind.WORD and self._peek(1).text == "(":
             return self._renamed.get(word.text, word.text)
         return word.text
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
+import numpy as np
+
 from tocsin.promql.ast import Expr, StringLiteral, unwrapped
 from tocsin.promql.grid import Floats, Grid, Ints
 from tocsin.promql.notes import Notes
@@ -31,6 +33,12 @@ class Steps:
     def count(self) -> int:
         """Return how many steps there are."""
         return self.times.size
+
+
+def regular(start_ms: int, end_ms: int, step_ms: int) -> Ints:
+    """Return the times from start to end, both inclusive, one step apart."""
+    count = max(0, (end_ms - start_ms) // step_ms + 1)
+    return np.arange(count, dtype=np.int64) * step_ms + start_ms
 
 
 class Scope(Protocol):
