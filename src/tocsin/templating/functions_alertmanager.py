@@ -22,7 +22,11 @@ from tocsin.templating.humanize import humanize_duration
 from tocsin.templating.jsontext import to_json
 from tocsin.templating.values import Fields, SafeHtml, SafeUrl, StringMap, type_name
 
-_WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*|_+", re.UNICODE)  # letters and digits of one word
+# A word by Unicode's segmentation (UAX 29), as far as labels need it: an apostrophe or a full
+# stop between two letters does not end it.
+_LETTER = r"[^\W\d_]"
+_WORD = re.compile(rf"\w+(?:(?<={_LETTER})['\u2019.](?={_LETTER})\w+)*")
+_FIRST = re.compile(_LETTER)
 
 
 def to_upper(text: str) -> str:
@@ -36,8 +40,12 @@ def to_lower(text: str) -> str:
 
 
 def title(text: str) -> str:
-    """Return `text` with each word capitalised and the rest of it in lower case."""
-    return _WORD.sub(lambda word: word[0][:1].title() + word[0][1:].lower(), text)
+    """Return `text` with the first letter of each word in upper case, the others in lower case."""
+    return _WORD.sub(lambda word: _FIRST.sub(_titled, word[0].lower(), count=1), text)
+
+
+def _titled(letter: re.Match[str]) -> str:
+    return letter[0].title()
 
 
 def trim_space(text: str) -> str:

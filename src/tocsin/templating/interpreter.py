@@ -186,7 +186,7 @@ class Interpreter:
                 data = None if node.pipe is None else self._pipe(node.pipe, dot)
                 self._invoke(node.name, data)
             case Text():
-                self._out.literal(node.text)
+                self._text(node.text)
         return None
 
     def _branch(self, node: Branch, dot: object) -> Jump | None:
