@@ -10,6 +10,8 @@ group change, the chunk is trimmed and another begins; a row of which only a par
 goes to the series one by one (`single`). So "no sample" needs no mark of its own and any bit
 pattern, NaN included, is a sample.
 
+A chunk that ended some time ago (`hot_ms`) is compressed when the group begins another one.
+
 Times ascend strictly through all chunks of a group. Rows once written never change: arrays
 given out stay valid after later appends and after the chunk has been dropped.
 """
@@ -26,9 +28,13 @@ import numpy as np
 import numpy.typing as npt
 
 from tocsin.model.series import Layout, Times, Values
+from tocsin.timeseries.packed import PackedBlock
 from tocsin.timeseries.postings import NO_SERIES, SeriesIds
 
+Chosen: TypeAlias = npt.NDArray[np.intp]
 Slots: TypeAlias = npt.NDArray[np.int32]  # by series id: its place in a selection, or -1
+
+_WORTH_PACKING = 8  # rows
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,12 +63,12 @@ class Binding:
 class Chunk:
     """A run of rows with the same columns."""
 
-    __slots__ = ("columns", "times", "used", "values")
+    __slots__ = ("_values", "columns", "times", "used")
 
     def __init__(self, columns: SeriesIds, slots: int) -> None:
         self.columns = columns
         self.times: Times = np.empty(slots, np.int64)
-        self.values: Values = np.empty((slots, len(columns)), np.float64)
+        self._values: Values | PackedBlock = np.empty((slots, len(columns)), np.float64)
         self.used = 0
 
     @property
@@ -75,17 +81,34 @@ class Chunk:
         """Return the time of the newest row."""
         return int(self.times[self.used - 1])
 
+    @property
+    def samples(self) -> int:
+        """Return how many samples there are."""
+        return self.used * len(self.columns)
+
     def add(self, ts_ms: int, row: Values) -> None:
-        """Write one row behind the last."""
+        """Write one row behind the last; not after `trim` or `pack`."""
         self.times[self.used] = ts_ms
-        self.values[self.used] = row
+        self._values[self.used] = row  # type: ignore[index]  # see above
         self.used += 1
 
     def trim(self) -> None:
         """Give back the rows that were never written."""
-        if not self.full:
+        if not self.full and not isinstance(self._values, PackedBlock):
             self.times = self.times[: self.used].copy()
-            self.values = self.values[: self.used].copy()
+            self._values = self._values[: self.used].copy()
+
+    def pack(self) -> None:
+        """Compress a trimmed chunk, unless it has so few rows that there is nothing to gain."""
+        if self.used >= _WORTH_PACKING and not isinstance(self._values, PackedBlock):
+            self._values = PackedBlock(self._values)
+
+    def take(self, rows: slice, chosen: Chosen) -> Values:
+        """Return the given rows and ascending columns, as a view or a copy."""
+        if isinstance(self._values, PackedBlock):
+            return self._values.take(rows, chosen)
+        values = self._values[rows]
+        return values if len(chosen) == len(self.columns) else np.take(values, chosen, axis=1)
 
     def rows(self, start_ms: int, end_ms: int) -> slice:
         """Return the rows with start <= t <= end."""
@@ -97,7 +120,7 @@ class Chunk:
 class Group:
     """The chunks of one group, oldest first. Not thread-safe."""
 
-    __slots__ = ("_starts", "binding", "chunks", "columns", "index", "name")
+    __slots__ = ("_packed", "_starts", "binding", "chunks", "columns", "index", "name")
 
     def __init__(self, name: str, index: int) -> None:
         self.name = name
@@ -106,20 +129,26 @@ class Group:
         self.binding: Binding | None = None
         self.chunks: list[Chunk] = []
         self._starts: list[int] = []
+        self._packed = 0  # chunks before this one are compressed
 
     @property
     def newest(self) -> int | None:
         """Return the time of the newest row, None when there is none."""
         return self.chunks[-1].last if self.chunks else None
 
-    def add(self, ts_ms: int, row: Values, *, slots: int) -> bool:
-        """Write one row for `columns`; tell whether these columns are new to the group."""
+    def add(self, ts_ms: int, row: Values, *, slots: int, hot_ms: int) -> bool:
+        """Write one row for `columns`; tell whether these columns are new to the group.
+
+        When that begins a chunk, it has room for `slots` rows, and chunks that ended more
+        than `hot_ms` ago are compressed.
+        """
         last = self.chunks[-1] if self.chunks else None
         if last is not None and last.columns is self.columns and not last.full:
             last.add(ts_ms, row)
             return False
         if last is not None:
             last.trim()
+        self._pack_before(ts_ms - hot_ms)
         chunk = Chunk(self.columns, slots)
         chunk.add(ts_ms, row)
         self.chunks.append(chunk)
@@ -151,19 +180,23 @@ class Group:
             keep += 1
         dropped = self.chunks[:keep]
         del self.chunks[:keep], self._starts[:keep]
+        self._packed = max(0, self._packed - keep)
         return dropped
 
+    def _pack_before(self, horizon_ms: int) -> None:
+        while self._packed < len(self.chunks) and self.chunks[self._packed].last < horizon_ms:
+            self.chunks[self._packed].pack()
+            self._packed += 1
 
-def _run(parts: list[tuple[Chunk, slice]], chosen: npt.NDArray[np.intp], places: Slots) -> Run:
+
+def _run(parts: list[tuple[Chunk, slice]], chosen: Chosen, places: Slots) -> Run:
     """Copy the chosen columns of neighbouring chunks into one series-major block."""
     pieces = [chunk.times[rows] for chunk, rows in parts]
     times = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
     block = np.empty((len(chosen), len(times)), np.float64)
-    everything = len(chosen) == len(parts[0][0].columns)
     upto = 0
     for chunk, rows in parts:
-        values = chunk.values[rows]
-        wanted = values if everything else np.take(values, chosen, axis=1)
+        wanted = chunk.take(rows, chosen)
         block[:, upto : upto + len(wanted)] = wanted.T
         upto += len(wanted)
     times.flags.writeable = False

@@ -30,11 +30,12 @@ from tocsin.timeseries.single import SingleSeries
 class Head:
     """Everything one tenant has in memory. Not thread-safe."""
 
-    def __init__(self, *, chunk_slots: int) -> None:
+    def __init__(self, *, chunk_slots: int, hot_ms: int) -> None:
         self.catalog = Catalog()
         self.samples = 0
         self.newest_ms: int | None = None
         self._chunk_slots = chunk_slots
+        self._hot_ms = hot_ms
         self._membership = Membership()
         self._names: dict[str, int] = {}
         self._groups: list[Group | None] = []
@@ -89,7 +90,7 @@ class Head:
 
     def add_row(self, group: Group, ts_ms: int, row: Values) -> None:
         """Take one sample for each of the group's columns; `fits` must hold."""
-        if group.add(ts_ms, row, slots=self._chunk_slots):
+        if group.add(ts_ms, row, slots=self._chunk_slots, hot_ms=self._hot_ms):
             self._membership.fit(self.catalog.size)
             self._membership.add(group.columns, group.index)
         self.catalog.newest_times[group.columns] = ts_ms
@@ -177,7 +178,7 @@ class Head:
 
     def _expire_group(self, group: Group, horizon_ms: int) -> None:
         dropped = group.drop_before(horizon_ms)
-        self.samples -= sum(chunk.used * len(chunk.columns) for chunk in dropped)
+        self.samples -= sum(chunk.samples for chunk in dropped)
         left = {id(chunk.columns): chunk.columns for chunk in group.chunks}
         gone = {id(c.columns): c.columns for c in dropped if id(c.columns) not in left}
         if gone:

@@ -64,12 +64,14 @@ class Limits:
 class Options:
     """How a store keeps its data.
 
-    `chunk_slots` rows of a group lie in one block of memory. A log segment ends after
+    `chunk_slots` rows of a group lie in one block of memory, which is compressed once it
+    ended longer than `hot` ago; rules should not look back further. A log segment ends after
     `segment_bytes`, or after `segment_span` of sample time, so that old ones can be deleted.
     """
 
     retention: timedelta = timedelta(hours=24)
     out_of_order_window: timedelta = timedelta(0)
+    hot: timedelta = timedelta(hours=2)
     chunk_slots: int = 128
     segment_bytes: int = 128 << 20
     segment_span: timedelta = timedelta(hours=2)

@@ -53,7 +53,7 @@ class TenantStore:
         self._limits = options.limits
         self._window_ms = milliseconds(options.out_of_order_window)
         self._metadata: dict[str, Metadata] = {}
-        self._head = Head(chunk_slots=options.chunk_slots)
+        self._head = Head(chunk_slots=options.chunk_slots, hot_ms=milliseconds(options.hot))
         self._wal = Wal(
             tenant,
             directory / "wal",

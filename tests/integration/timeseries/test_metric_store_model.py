@@ -71,13 +71,15 @@ class StoreMachine(RuleBasedStateMachine):
     """Drives a store on disk and its model side by side."""
 
     window_ms = 0
+    chunk_slots = 3
 
     def __init__(self) -> None:
         super().__init__()
         self.root = Path(tempfile.mkdtemp())
         self.options = Options(
             out_of_order_window=timedelta(milliseconds=self.window_ms),
-            chunk_slots=3,
+            hot=timedelta(milliseconds=5),
+            chunk_slots=self.chunk_slots,
             segment_bytes=600,
             segment_span=timedelta(milliseconds=40),
         )
@@ -94,7 +96,7 @@ class StoreMachine(RuleBasedStateMachine):
         group=st.sampled_from("gh"),
         labels=st.lists(st.sampled_from(SERIES), max_size=5).map(tuple),
         start=TIMES,
-        rows=st.lists(st.lists(VALUES, min_size=5, max_size=5), min_size=1, max_size=5),
+        rows=st.lists(st.lists(VALUES, min_size=5, max_size=5), min_size=1, max_size=9),
     )
     def append(
         self,
@@ -175,6 +177,7 @@ class WindowedStoreMachine(StoreMachine):
     """The same with an out-of-order window."""
 
     window_ms = 12
+    chunk_slots = 8
 
 
 TestStoreFollowsItsModel = StoreMachine.TestCase
