@@ -1,6 +1,6 @@
 """What receivers share in a configuration: `http_config`, TLS, and the `global` section's keys.
 
-The names are Alertmanager's (contracts/alertmanager.md, section 8). A field `x: Secret | None`
+The names are Alertmanager's (contracts/alertmanager.md, section 8). A secret or string `x`
 may have a twin `x_file`; the loader reads that file into `x`, so code here only looks at `x`.
 """
 
@@ -24,10 +24,14 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 class BasicAuth(Section, frozen=True, kw_only=True):
     """`basic_auth`: user and password of RFC 7617."""
 
-    username: Secret | None = None
+    username: str = ""
     username_file: str = ""
     password: Secret | None = None
     password_file: str = ""
+
+    def encoded(self) -> str:
+        """Return user and password as the header carries them, in plain base64."""
+        return base64.b64encode(f"{self.username}:{plain(self.password)}".encode()).decode()
 
 
 class Authorization(Section, frozen=True, kw_only=True):
@@ -134,8 +138,7 @@ class HttpConfig(Section, frozen=True, kw_only=True):
 
     def _authorization(self) -> str:
         if self.basic_auth:
-            user, password = plain(self.basic_auth.username), plain(self.basic_auth.password)
-            return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+            return f"Basic {self.basic_auth.encoded()}"
         if self.authorization and self.authorization.credentials:
             return f"{self.authorization.type} {self.authorization.credentials.reveal().strip()}"
         return f"Bearer {self.bearer_token.reveal().strip()}" if self.bearer_token else ""
@@ -232,11 +235,15 @@ def plain(secret: Secret | None) -> str:
 
 
 def secrets_of(value: object) -> frozenset[str]:
-    """Return every secret text held in a configuration struct, at any depth."""
+    """Return every secret text held in a configuration struct, at any depth.
+
+    Secrets in the form they have on the wire are among them: a server may echo a header.
+    """
     if isinstance(value, Secret):
         return frozenset({value.reveal(), value.reveal().strip()} - {""})
     if isinstance(value, msgspec.Struct):
-        return _union(getattr(value, name) for name in value.__struct_fields__)
+        wire = {value.encoded()} if isinstance(value, BasicAuth) else set()
+        return _union(getattr(value, name) for name in value.__struct_fields__) | wire
     if isinstance(value, Mapping):
         return _union(value.values())
     return _union(value) if isinstance(value, list | tuple) else frozenset()

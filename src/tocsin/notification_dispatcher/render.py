@@ -20,8 +20,8 @@ from tocsin.templating.functions_alertmanager import alertmanager_functions
 
 FEWER = (200, 20, 1)  # alerts shown when more do not fit the budget
 
-# Ten times the output of a rule's annotation: a mail may list many alerts, and is one text.
-BUDGET = Budget(output_bytes=640 << 10)
+# A mail may list many alerts in one text; rendering is done on the event loop, so not too many.
+BUDGET = Budget(output_bytes=256 << 10)
 
 
 class GroupRenderer(Renderer):

@@ -183,7 +183,7 @@ def test_a_faulty_http_config_is_found(
         (HttpConfig(authorization=Authorization()), {}),
         (HttpConfig(bearer_token=Secret("b\n")), "Bearer b"),
         (
-            HttpConfig(basic_auth=BasicAuth(username=Secret("u"), password=Secret("p"))),
+            HttpConfig(basic_auth=BasicAuth(username="u", password=Secret("p"))),
             "Basic dTpw",
         ),
     ],
@@ -213,7 +213,8 @@ def test_every_secret_of_a_configuration_is_known() -> None:
         http_headers={"X": HttpHeader(secrets=[Secret("two\n")])},
     )
     assert secrets_of(config) == {"one", "two", "two\n"}
-    assert secrets_of(BasicAuth(password=Secret(""))) == frozenset()
+    assert secrets_of(BasicAuth(username="u", password=Secret("p"))) == {"p", "dTpw"}
+    assert secrets_of(Authorization(credentials=Secret(""))) == frozenset()
 
 
 def test_two_providers_cannot_claim_one_key() -> None:
