@@ -6,7 +6,17 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tocsin.metrics_collector.ports import PLAIN, Fetch, FetchOptions, Page, SampleSink
+from tocsin.metrics_collector.ports import (
+    PLAIN,
+    Family,
+    Fetch,
+    FetchOptions,
+    Host,
+    Page,
+    ProcessSink,
+    ReadFamilies,
+    SampleSink,
+)
 from tocsin.model.errors import LimitExceeded, TocsinError, Unreachable
 from tocsin.model.labels import METRIC_NAME, Labels
 from tocsin.model.sample import Metadata, Sample
@@ -90,3 +100,38 @@ class FakeFetch(Fetch):
         if len(page.body) > limit:
             raise LimitExceeded(f"page is longer than {limit} bytes")
         return page
+
+
+@dataclass(slots=True)
+class FakeHost(Host):
+    """A host whose figures are what a test says."""
+
+    figures: dict[str, float] = field(default_factory=dict)
+
+    async def read(self) -> Sequence[Family]:
+        """Return one family of one series for each figure."""
+        await asyncio.sleep(0)
+        return [
+            Family(name, Metadata("gauge"), ((Labels.of({METRIC_NAME: name}), value),))
+            for name, value in self.figures.items()
+        ]
+
+
+@dataclass(slots=True)
+class FakeProcessSink(ProcessSink):
+    """Keeps who handed in."""
+
+    attached: list[tuple[TenantId, ReadFamilies]] = field(default_factory=list)
+
+    def attach(self, tenant: TenantId, read: ReadFamilies) -> None:
+        """Remember a reader."""
+        self.attached.append((tenant, read))
+
+    def samples(self) -> dict[Labels, float]:
+        """Return every series with its present value."""
+        return {
+            labels: value
+            for _, read in self.attached
+            for family in read()
+            for labels, value in family.samples
+        }

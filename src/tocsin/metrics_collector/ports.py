@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from tocsin.model.labels import Labels
 from tocsin.model.sample import Metadata, Sample
 from tocsin.model.series import Appended, Layout, Values
 from tocsin.model.tenant import TenantId
@@ -64,4 +65,32 @@ class Fetch(Protocol):
         options: FetchOptions = PLAIN,
     ) -> Page:
         """Return the answer. Raises Unreachable when there is none, LimitExceeded when too long."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A metric and the present values of its series; label sets hold the series' names."""
+
+    name: str
+    metadata: Metadata
+    samples: tuple[tuple[Labels, float], ...]
+
+
+class Host(Protocol):
+    """The machine this process runs on."""
+
+    async def read(self) -> Sequence[Family]:
+        """Return its figures now, under the names of node_exporter. Never blocks the loop."""
+        ...
+
+
+ReadFamilies = Callable[[], Iterable[Family]]
+
+
+class ProcessSink(Protocol):
+    """Where metrics of this process are handed in."""
+
+    def attach(self, tenant: TenantId, read: ReadFamilies) -> None:
+        """Ask `read` for its metrics at every interval, from any thread. Thread-safe."""
         ...

@@ -1,0 +1,301 @@
+"""Reads exposition pages: Prometheus text 0.0.4 and OpenMetrics 1.0.
+
+Source: Prometheus documentation, "Exposition formats"; the OpenMetrics specification; for the
+corners, Prometheus' `model/textparse`. A target's page is nearly the same at every scrape, so
+the bytes before a value are looked up as they stand, and only what is new is parsed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from tocsin.model.errors import InvalidInput
+from tocsin.model.labels import METRIC_NAME, Labels
+from tocsin.model.sample import Metadata
+
+_UNESCAPE = re.compile(r'\\([\\n"])')
+_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*", re.ASCII)
+_LABEL = re.compile(
+    r'[ \t]*(?:(?P<bare>[a-zA-Z_][a-zA-Z0-9_]*)|"(?P<quoted>(?:[^"\\]|\\.)*)")[ \t]*'
+    r'(?:=[ \t]*"(?P<value>(?:[^"\\]|\\.)*)"[ \t]*)?',
+    re.ASCII | re.DOTALL,
+)
+_REST = re.compile(r"[ \t]+(\S+)(?:[ \t]+(\S+))?[ \t]*", re.ASCII)
+_AFTER_BRACE = re.compile(r"[ \t]*(\S+)(?:[ \t]+(\S+))?[ \t]*", re.ASCII)
+_COMMENT = re.compile(r"#[ \t]*(HELP|TYPE|UNIT)[ \t]+(\"(?:[^\"\\]|\\.)*\"|\S+)(?:[ \t]+(.*))?")
+_EXEMPLAR: Final = b" # {"
+_EOF: Final = b"# EOF"
+_ESCAPED = re.compile(rb"\\.", re.DOTALL)
+_MAX_MS = 2**63
+_SHOWN = 80  # characters of a bad line that an error shows
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One parsed sample line; `ts_ms` is None when the line has no time.
+
+    `prefix` is how many characters stand before the value and its separating space, -1 when
+    the line cannot be recognised again by them.
+    """
+
+    labels: Labels
+    value: float
+    ts_ms: int | None
+    prefix: int = -1
+
+
+@dataclass(slots=True)
+class PageSamples:
+    """What a page held: series by the parser's numbers, in page order, with their values.
+
+    `times` tells for positions in `numbers` the time the target gave, where it gave one.
+    """
+
+    numbers: list[int] = field(default_factory=list)
+    values: list[float] = field(default_factory=list)
+    times: dict[int, int] = field(default_factory=dict)
+    metadata: dict[str, Metadata] = field(default_factory=dict)
+    exemplars: int = 0
+
+
+class PageParser:
+    """Parses the pages of one target, one after the other; remembers what it has seen.
+
+    `series[n]` is the label set with number n, the metric's name included. Numbers hold until
+    `forget` is called.
+    """
+
+    def __init__(self) -> None:
+        self.series: list[Labels] = []
+        self._numbers: dict[Labels, int] = {}
+        self._prefixes: dict[bytes, int] = {}
+        self._comments: set[bytes] = set()
+        self._metadata: dict[str, Metadata] = {}
+
+    def forget(self) -> None:
+        """Drop everything remembered; numbers begin anew."""
+        self.series = []
+        self._numbers = {}
+        self._prefixes = {}
+        self._comments = set()
+        self._metadata = {}
+
+    def parse(self, body: bytes, *, openmetrics: bool = False) -> PageSamples:
+        """Return the samples of a page.
+
+        `metadata` holds what is new since the last page. Raises InvalidInput with the line.
+        """
+        page = PageSamples()
+        if openmetrics:
+            body = _before_eof(body)
+        self._lines(body, page, openmetrics=openmetrics)
+        return page
+
+    def _lines(self, body: bytes, page: PageSamples, *, openmetrics: bool) -> None:
+        """Go through the lines. The loop is long for speed: 2.5 M known samples/s in one core."""
+        known, numbers, values = self._prefixes.get, page.numbers, page.values
+        for index, line in enumerate(body.split(b"\n")):
+            prefix, _, last = line.rpartition(b" ")
+            number = known(prefix)
+            if number is not None:
+                try:
+                    values.append(float(last))
+                    numbers.append(number)
+                except ValueError as error:
+                    raise _bad(line, index, "not a number") from error
+                continue
+            if not line or line.startswith(b"#"):
+                if line and line not in self._comments:
+                    self._comment(line, index, page, openmetrics=openmetrics)
+                continue
+            self._other(line, index, page, openmetrics=openmetrics)
+
+    def _other(self, line: bytes, index: int, page: PageSamples, *, openmetrics: bool) -> None:
+        """Take a line that is not a known series followed by its value."""
+        if openmetrics and _EXEMPLAR in line:
+            line = self._without_exemplar(line, page)
+        elif not line.strip(b" \t\r"):
+            return
+        head, _, last = line.rpartition(b" ")
+        prefix, _, value = head.rpartition(b" ")
+        number = self._prefixes.get(prefix)
+        try:
+            if number is None:
+                self._learn(line, page, openmetrics=openmetrics)
+            else:
+                page.times[len(page.numbers)] = _time(last.decode(), openmetrics=openmetrics)
+                page.values.append(_number(value.decode()))
+                page.numbers.append(number)
+        except (InvalidInput, UnicodeDecodeError) as error:
+            raise _bad(line, index, str(error)) from error
+
+    def _learn(self, line: bytes, page: PageSamples, *, openmetrics: bool) -> None:
+        text = line.decode()
+        found = parse_line(text, openmetrics=openmetrics)
+        number = self._numbers.get(found.labels)
+        if number is None:
+            number = self._numbers[found.labels] = len(self.series)
+            self.series.append(found.labels)
+        if found.prefix >= 0:
+            self._prefixes[text[: found.prefix].encode()] = number
+        if found.ts_ms is not None:
+            page.times[len(page.numbers)] = found.ts_ms
+        page.values.append(found.value)
+        page.numbers.append(number)
+
+    def _without_exemplar(self, line: bytes, page: PageSamples) -> bytes:
+        """Return the line up to its exemplar; within quotes the same signs are a label value."""
+        at = line.find(_EXEMPLAR)
+        while at >= 0:
+            if _ESCAPED.sub(b"", line[:at]).count(b'"') % 2 == 0:
+                page.exemplars += 1
+                return line[:at]
+            at = line.find(_EXEMPLAR, at + 1)
+        return line
+
+    def _comment(self, line: bytes, index: int, page: PageSamples, *, openmetrics: bool) -> None:
+        try:
+            text = line.decode()
+        except UnicodeDecodeError as error:
+            raise _bad(line, index, "not UTF-8") from error
+        found = _COMMENT.match(text)
+        if found is None:
+            return
+        keyword, name, rest = found[1], _unquoted(found[2]), found[3] or ""
+        old = self._metadata.get(name, Metadata())
+        new = _described(old, keyword, rest, openmetrics=openmetrics)
+        self._comments.add(line)
+        self._metadata[name] = page.metadata[name] = new
+
+
+def parse_line(text: str, *, openmetrics: bool = False) -> Line:
+    """Return the sample a line holds. Raises InvalidInput when it is not one."""
+    start = len(text) - len(text.lstrip(" \t"))
+    pairs, end = _head(text, start)
+    form = _AFTER_BRACE if text[end - 1] == "}" else _REST
+    rest = form.fullmatch(text, end, len(text.rstrip("\r")))
+    if rest is None:
+        raise InvalidInput("expected a value, and at most a time, after the series")
+    ts_ms = None if rest[2] is None else _time(rest[2], openmetrics=openmetrics)
+    labels = Labels(pairs)
+    if not labels.value(METRIC_NAME):
+        raise InvalidInput("the series has no name")
+    same_again = text[end : rest.start(1)] == " " and (
+        rest[2] is None or text[rest.end(1) : rest.start(2)] == " "
+    )
+    clean = same_again and rest.end(2 if rest[2] else 1) == len(text)
+    return Line(labels, _number(rest[1]), ts_ms, end if clean else -1)
+
+
+def unescape(text: str) -> str:
+    r"""Return a label value or HELP text without its escapes `\\`, `\"` and `\n`.
+
+    Other backslashes stay, as in Prometheus.
+    """
+    if "\\" not in text:
+        return text
+    return _UNESCAPE.sub(lambda found: "\n" if found[1] == "n" else found[1], text)
+
+
+def _head(text: str, start: int) -> tuple[list[tuple[str, str]], int]:
+    """Return the label pairs of a line, the name among them, and where the value part begins."""
+    pairs: list[tuple[str, str]] = []
+    name = _NAME.match(text, start)
+    at = start
+    if name is not None:
+        pairs.append((METRIC_NAME, name[0]))
+        at = name.end()
+    brace = at + len(text[at:]) - len(text[at:].lstrip(" \t"))
+    if text[brace : brace + 1] == "{":
+        at = _labels(text, brace + 1, pairs)
+    elif name is None:
+        raise InvalidInput("expected a metric name")
+    names = [pair[0] for pair in pairs]
+    if len(set(names)) != len(names):
+        raise InvalidInput("a label name stands there twice")
+    return pairs, at
+
+
+def _labels(text: str, at: int, pairs: list[tuple[str, str]]) -> int:
+    """Add the pairs between braces to `pairs`; return where the text goes on behind them."""
+    for found in _label_matches(text, at):
+        at = found.end()
+        if found["value"] is not None:
+            name = found["bare"] or unescape(found["quoted"])
+            if not name or name == METRIC_NAME:
+                raise InvalidInput("bad label name")
+            pairs.append((name, unescape(found["value"])))
+        elif found["quoted"] and found["bare"] is None:
+            pairs.append((METRIC_NAME, unescape(found["quoted"])))
+        else:
+            raise InvalidInput("expected a label value in quotes")
+        if text[at : at + 1] != ",":
+            break
+        at += 1
+    at += len(text[at:]) - len(text[at:].lstrip(" \t"))
+    if text[at : at + 1] != "}":
+        raise InvalidInput("expected a comma or a closing brace after a label")
+    return at + 1
+
+
+def _label_matches(text: str, at: int) -> Iterator[re.Match[str]]:
+    while (found := _LABEL.match(text, at)) is not None:
+        yield found
+        at = found.end() + 1
+
+
+def _number(text: str) -> float:
+    """Return a value as Go's ParseFloat reads it, but for hexadecimal floats."""
+    if "_" in text or text[-1:] == "\r":
+        raise InvalidInput(f"not a number: {text[:_SHOWN]!r}")
+    try:
+        return float(text)
+    except ValueError as error:
+        raise InvalidInput(f"not a number: {text[:_SHOWN]!r}") from error
+
+
+def _time(text: str, *, openmetrics: bool) -> int:
+    """Return a time in Unix milliseconds: written so, but as seconds in OpenMetrics."""
+    try:
+        at = round(_number(text) * 1000) if openmetrics else int(text.replace("_", "x"))
+    except (ValueError, OverflowError) as error:
+        raise InvalidInput(f"not a time: {text[:_SHOWN]!r}") from error
+    if not -_MAX_MS <= at < _MAX_MS:
+        raise InvalidInput(f"not a time: {text[:_SHOWN]!r}")
+    return at
+
+
+def _described(old: Metadata, keyword: str, rest: str, *, openmetrics: bool) -> Metadata:
+    if keyword == "TYPE":
+        kind = rest.strip()
+        known = "unknown" if kind == "untyped" else kind
+        return Metadata(known, old.help, old.unit)
+    if keyword == "UNIT":
+        return Metadata(old.type, old.help, rest.strip())
+    text = unescape(rest) if openmetrics else _unescape_help(rest)
+    return Metadata(old.type, text, old.unit)
+
+
+def _unescape_help(text: str) -> str:
+    r"""Return a HELP text of the text format, where only `\\` and `\n` are escapes."""
+    return re.sub(r"\\([\\n])", lambda found: "\n" if found[1] == "n" else "\\", text)
+
+
+def _unquoted(name: str) -> str:
+    return unescape(name[1:-1]) if name.startswith('"') else name
+
+
+def _before_eof(body: bytes) -> bytes:
+    """Return an OpenMetrics page up to its end. Raises InvalidInput when it was cut."""
+    whole = body.removesuffix(b"\n")
+    if whole != _EOF and not whole.endswith(b"\n" + _EOF):
+        raise InvalidInput("the page does not end with # EOF")
+    return whole[: -len(_EOF)]
+
+
+def _bad(line: bytes, index: int, why: str) -> InvalidInput:
+    shown = line[:_SHOWN].decode(errors="replace")
+    return InvalidInput(f"line {index + 1}: {why}: {shown!r}")

@@ -1,0 +1,126 @@
+"""HTTP for scraping, by aiohttp: one connection pool for every target."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Mapping
+from urllib.parse import urljoin, urlsplit
+
+import aiohttp
+
+from tocsin.metrics_collector.ports import PLAIN, Fetch, FetchOptions, Page
+from tocsin.model.errors import LimitExceeded, Unreachable
+
+MAX_REDIRECTS = 10
+_REDIRECTS = frozenset((301, 302, 303, 307, 308))
+_CHUNK = 64 << 10
+
+
+class AiohttpFetch(Fetch):
+    """Fetches pages. Make it anywhere, use it on one event loop, `close()` it there."""
+
+    def __init__(self) -> None:
+        """Open nothing yet."""
+        self._session: aiohttp.ClientSession | None = None
+        self._tls: dict[FetchOptions, ssl.SSLContext] = {}
+
+    async def close(self) -> None:
+        """Close every connection. Idempotent."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    async def get(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        timeout_s: float,
+        limit: int,
+        options: FetchOptions = PLAIN,
+    ) -> Page:
+        """Return the answer. Raises Unreachable when there is none, LimitExceeded when too long.
+
+        A redirect to another host, or from https to http, is refused: it would carry the
+        credential there.
+        """
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await self._follow(url, headers, limit, options)
+        except TimeoutError as error:
+            raise Unreachable(f"no answer within {timeout_s:g} s") from error
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise Unreachable(_told(error)) from error
+
+    async def _follow(
+        self, url: str, headers: Mapping[str, str], limit: int, options: FetchOptions
+    ) -> Page:
+        for _ in range(MAX_REDIRECTS + 1):
+            page = await self._once(url, headers, limit, options)
+            location = page.headers.get("location", "")
+            if page.status not in _REDIRECTS or not location or not options.follow_redirects:
+                return page
+            url = _redirected(url, location)
+        raise Unreachable(f"stopped after {MAX_REDIRECTS} redirects")
+
+    async def _once(
+        self, url: str, headers: Mapping[str, str], limit: int, options: FetchOptions
+    ) -> Page:
+        async with self._open().get(
+            url,
+            headers=headers,
+            allow_redirects=False,
+            ssl=await self._context(options),
+            server_hostname=options.server_name or None,
+        ) as answer:
+            body = bytearray()
+            async for chunk in answer.content.iter_chunked(_CHUNK):
+                body += chunk
+                if len(body) > limit:
+                    raise LimitExceeded(f"body size limit exceeded: over {limit} bytes")
+            names = {name.lower(): value for name, value in answer.headers.items()}
+            return Page(answer.status, names, bytes(body))
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0),
+                timeout=aiohttp.ClientTimeout(),
+                cookie_jar=aiohttp.DummyCookieJar(),
+            )
+        return self._session
+
+    async def _context(self, options: FetchOptions) -> ssl.SSLContext | bool:
+        """Return how to do TLS; reading certificates blocks, so a thread does it, once."""
+        if options in (PLAIN, FetchOptions(follow_redirects=False)):
+            return True
+        if options not in self._tls:
+            self._tls[options] = await asyncio.to_thread(tls_context, options)
+        return self._tls[options]
+
+
+def tls_context(options: FetchOptions) -> ssl.SSLContext:
+    """Return the TLS settings of `options`. Raises OSError or ssl.SSLError on a bad file."""
+    context = ssl.create_default_context(cafile=options.ca_file or None)
+    if not options.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if options.cert_file:
+        context.load_cert_chain(options.cert_file, options.key_file or None)
+    return context
+
+
+def _redirected(url: str, location: str) -> str:
+    """Return where a redirect leads. Raises Unreachable when it leaves the host."""
+    target = urljoin(url, location)
+    old, new = urlsplit(url), urlsplit(target)
+    if new.scheme not in ("http", "https") or new.hostname != old.hostname:
+        raise Unreachable(f"redirect to another host refused: {new.scheme}://{new.hostname}")
+    if old.scheme == "https" and new.scheme == "http":
+        raise Unreachable("redirect from https to http refused")
+    return target
+
+
+def _told(error: Exception) -> str:
+    return str(error) or type(error).__name__
