@@ -180,7 +180,9 @@ class WindowedStoreMachine(StoreMachine):
     chunk_slots = 8
 
 
+_EFFORT = settings(max_examples=40, stateful_step_count=25, deadline=None)
+
 TestStoreFollowsItsModel = StoreMachine.TestCase
+TestStoreFollowsItsModel.settings = _EFFORT
 TestWindowedStoreFollowsItsModel = WindowedStoreMachine.TestCase
-for case in (TestStoreFollowsItsModel, TestWindowedStoreFollowsItsModel):
-    case.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+TestWindowedStoreFollowsItsModel.settings = _EFFORT
