@@ -41,8 +41,9 @@ T = TypeVar("T")
 class Converted(Generic[T]):
     """What came of a conversion.
 
-    With problems, `value` is what could be saved: a faulty field has its default. It is None
-    when a field without a default is faulty.
+    With problems, `value` is what could be saved, so that stages can look for further faults:
+    a faulty field has its default, a required string is empty. It is None when another kind
+    of required field is faulty.
     """
 
     value: T | None
@@ -120,6 +121,8 @@ class _Reader:
         present: dict[str, Any] = {}
         for name, field in fields.items():
             value = self._field(node, name, field)
+            if value is _FAILED and field.required and _bare(field.type) is str:
+                value = ""
             if value is not _FAILED and value is not _ABSENT:
                 present[field.name] = value
         if any(field.required and field.name not in present for field in fields.values()):
@@ -198,7 +201,8 @@ class _Reader:
             return self._unlike(node, _wanted(base))
         value = _scalar(node, base)
         if value is _FAILED:
-            return self._unlike(node, _wanted(base))
+            found = _shown(node, quotes=base in (int, float, bool))
+            return self._fault(node.place, f"expected {_wanted(base)}, got {found}")
         if kind is str:
             return value
         try:
@@ -306,7 +310,7 @@ def _wanted(base: Any) -> str:
     return _WANTED.get(base, "a value")
 
 
-def _shown(node: Node) -> str:
+def _shown(node: Node, *, quotes: bool = False) -> str:
     if isinstance(node, MapNode):
         return "a mapping"
     if isinstance(node, ListNode):
@@ -314,7 +318,7 @@ def _shown(node: Node) -> str:
     if is_null(node):
         return "nothing"
     text = node.text if len(node.text) <= 60 else node.text[:57] + "..."
-    return f'"{text}"' if node.plain else f'the quoted text "{text}"'
+    return f'the quoted text "{text}"' if quotes and not node.plain else f'"{text}"'
 
 
 def _sentence(error: Exception) -> str:

@@ -117,11 +117,11 @@ class _Reading:
     def root(self, environ: Mapping[str, str]) -> Section:
         """Return the parsed file with its variables expanded. Raises ConfigError."""
         document = parse(_text(self.path, self.report), file=str(self.path))
-        self.report.problems += document.problems
+        self.report.broken(document.problems)
         if document.root is None:
             raise ConfigError(in_file_order(self.report.problems))
         expanded = expand(document.root, environ, spared=_spared)
-        self.report.problems += expanded.problems
+        self.report.broken(expanded.problems)
         return expanded.section
 
     def file(self, root: Section) -> tuple[TopSections, tuple[TenantSettings, ...]]:
@@ -161,15 +161,13 @@ class _Reading:
         return TenantReader(self.schema, self.path.parent, self.report)
 
     def _read(self, section: Section, kind: type[S]) -> S | None:
-        """Convert a section; where a problem is known already, no second one is told."""
         converted = convert(section, kind)
-        known = {(p.line, p.column) for p in self.report.problems}
-        self.report.problems += [p for p in converted.problems if (p.line, p.column) not in known]
+        self.report.broken(converted.problems)
         return converted.value
 
     def _tenant_sections(self, root: Section) -> Iterator[Section]:
         listed = root.at("tenants")
-        if not isinstance(listed.node, ListNode):
+        if listed.node is root.node or not isinstance(listed.node, ListNode):
             return
         if not listed.node.items:
             self.report.fault(root, "at least one tenant is needed", "tenants")
@@ -177,8 +175,7 @@ class _Reading:
             yield listed.at(index)
 
     def _check_server(self, top: TopSections, root: Section) -> None:
-        if self.report.sound(root, "server"):
-            self.report.take(root, check_server(top.server), "server")
+        self.report.take(root, check_server(top.server), "server")
 
     def _check_ids(self, tenants: Iterable[_Placed]) -> None:
         seen: set[str] = set()

@@ -45,6 +45,7 @@ class Dialect:
 
 
 AS_UPSTREAM = Dialect()
+_NAMED = ("receivers", "time_intervals", "mute_time_intervals")  # what routes refer to
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,29 +59,29 @@ class AlertmanagerReader:
 
     def settings(self, file: AlertmanagerFile, section: Section) -> AlertmanagerSettings | None:
         """Return the settings, None when the report got a problem."""
-        before = len(self.report.problems)
         revealed = read_secret_files(file, section, folder=self.folder, files=self.report.files)
         self.report.problems += revealed.problems
         self.report.warnings += revealed.warnings
         file = revealed.value
-        if not revealed.problems:  # a secret that could not be read would be told twice
+        # A secret that was not read, or a lost default, would be told again as missing.
+        if not revealed.problems and self.report.sound(section, "global"):
             findings = self.schema.providers.findings(receivers_of(file), defaults_of(file))
             self.report.take(section, findings, "receivers")
         self._check(file, section)
         templates = self._templates(file, section)
-        if len(self.report.problems) > before:
+        if self.report.problems:
             return None
         receivers = self._receivers(file)
         return AlertmanagerSettings(self._engine(file, receivers), receivers, templates, file)
 
     def _check(self, file: AlertmanagerFile, section: Section) -> None:
-        receivers = {receiver.name for receiver in receivers_of(file)}
         new, old = file.time_intervals, file.mute_time_intervals
-        names = {interval.name for interval in (*new, *old)}
-        mode = self.dialect.matcher_mode
-        take = self.report.take
-        route = check_route(file.route, receivers=receivers, time_intervals=names, mode=mode)
-        take(section, route, "route")
+        mode, take = self.dialect.matcher_mode, self.report.take
+        if all(self.report.sound(section, key) for key in _NAMED):
+            receivers = {receiver.name for receiver in receivers_of(file)}
+            names = {interval.name for interval in (*new, *old)}
+            route = check_route(file.route, receivers=receivers, time_intervals=names, mode=mode)
+            take(section, route, "route")
         take(section, check_inhibit_rules(file.inhibit_rules, mode=mode), "inhibit_rules")
         take(section, check_time_intervals(new), "time_intervals")
         taken = [interval.name for interval in new]

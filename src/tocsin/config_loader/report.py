@@ -6,22 +6,35 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from tocsin.config_loader.files import Files
-from tocsin.config_loader.tree import MapNode, Section, places
+from tocsin.config_loader.tree import ListNode, MapNode, Place, Section, places
 from tocsin.model.errors import ConfigError, Problem
 from tocsin.model.settings import Finding, PathPart
+
+_Spot = tuple[str, int, int]
 
 
 @dataclass(slots=True)
 class Report:
-    """Collects over all files of one load; the loader raises once, with everything."""
+    """Collects over all files of one load; the loader raises once, with everything.
+
+    What a stage finds where decoding has failed already is not told: it would be a
+    consequence (a mistyped key, then "a required value is missing").
+    """
 
     files: Files = field(default_factory=Files)
     problems: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
+    _torn: set[_Spot] = field(default_factory=set)
+
+    def broken(self, problems: Iterable[Problem]) -> None:
+        """Note what could not be decoded; one problem a place is enough."""
+        fresh = [p for p in problems if (p.file, p.line, p.column) not in self._torn]
+        self.problems += fresh
+        self._torn.update((p.file, p.line, p.column) for p in fresh)
 
     def fault(self, section: Section, message: str, *path: PathPart) -> None:
         """Note a problem at `path` below `section`."""
-        self.problems.append(section.problem(Finding(path, message)))
+        self.take(section, [Finding(path, message)])
 
     def warn(self, section: Section, message: str, *path: PathPart) -> None:
         """Note a warning at `path` below `section`."""
@@ -29,16 +42,29 @@ class Report:
 
     def take(self, section: Section, findings: Iterable[Finding], *under: PathPart) -> None:
         """Note what a stage found in the part of `section` at `under`."""
-        self.problems += [section.problem(finding.under(*under)) for finding in findings]
+        for finding in findings:
+            placed = finding.under(*under)
+            if not self._is_torn(section.at(*placed.path)):
+                self.problems.append(section.problem(placed))
 
-    def sound(self, section: Section, *keys: str) -> bool:
-        """Tell whether nothing was found so far in the entries `keys` of a mapping."""
+    def sound(self, section: Section, key: str) -> bool:
+        """Tell whether an entry of a mapping, and all below it, was decoded without a fault."""
         if not isinstance(section.node, MapNode):
             return False
-        bad = {(p.line, p.column) for p in self.problems if p.file == section.file}
-        entries = [section.node.entries[key] for key in keys if key in section.node.entries]
-        within = (place for e in entries for place in (e.key, *places(e.value)))
-        return not any((place.line, place.column) in bad for place in within)
+        entry = section.node.entries.get(key)
+        return entry is None or self._are_sound(section.file, (entry.key, *places(entry.value)))
+
+    def _is_torn(self, section: Section) -> bool:
+        """Tell whether a scalar, or an entry right below a mapping or list, failed to decode."""
+        node, near = section.node, [section.node.place]
+        if isinstance(node, MapNode):
+            near += [p for e in node.entries.values() for p in (e.key, e.value.place)]
+        elif isinstance(node, ListNode):
+            near += [item.place for item in node.items]
+        return not self._are_sound(section.file, near)
+
+    def _are_sound(self, file: str, spots: Iterable[Place]) -> bool:
+        return all((file, spot.line, spot.column) not in self._torn for spot in spots)
 
     def raise_if_any(self) -> None:
         """Raise ConfigError with every problem, in file order, if there is one."""

@@ -17,12 +17,12 @@ from tocsin.rule_engine.config import RuleFile, RuleGroup
 def read_rule_file(path: Path, *, report: Report) -> RuleFile | None:
     """Return one rule file; problems stand in the report. Raises Unreadable."""
     document = parse(report.files.text(path), file=str(path))
-    report.problems += document.problems
-    if document.root is None or document.problems:
+    report.broken(document.problems)
+    if document.root is None:
         return None
     converted = convert(document.root, RuleFile)
-    report.problems += converted.problems
-    if converted.value is None or converted.problems:
+    report.broken(converted.problems)
+    if converted.value is None:
         return None
     _check(converted.value, document.root, report)
     return converted.value

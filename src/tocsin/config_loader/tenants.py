@@ -6,8 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
-
 from tocsin.config_loader.compose import part
 from tocsin.config_loader.convert import convert
 from tocsin.config_loader.files import Unreadable
@@ -78,8 +76,6 @@ class TenantReader:
 
     def _metrics(self, tenant: TenantBody, section: Section) -> MetricsConfig:
         metrics = part(tenant, MetricsConfig)
-        if not self._sound(section, MetricsConfig):
-            return metrics
         revealed = read_secret_files(metrics, section, folder=self.folder, files=self.report.files)
         self.report.problems += revealed.problems
         self.report.warnings += revealed.warnings
@@ -88,14 +84,13 @@ class TenantReader:
 
     def _rule_settings(self, tenant: TenantBody, section: Section) -> RuleSettings:
         settings = part(tenant, RuleSettings)
-        if self._sound(section, RuleSettings):
-            self.report.take(section, check_settings(settings))
+        self.report.take(section, check_settings(settings))
         return settings
 
     def _rules(self, tenant: TenantBody, section: Section) -> dict[str, RuleFile]:
-        groups = tenant.groups if self.report.sound(section, "groups") else []
-        patterns = tenant.rule_files if self.report.sound(section, "rule_files") else []
-        return read_rules(patterns, groups, section, folder=self.folder, report=self.report)
+        return read_rules(
+            tenant.rule_files, tenant.groups, section, folder=self.folder, report=self.report
+        )
 
     def _alertmanager(self, tenant: TenantBody, section: Section) -> AlertmanagerSettings | None:
         inline, name = alertmanager_of(tenant), tenant.alertmanager_file
@@ -106,10 +101,8 @@ class TenantReader:
             return None
         if name:
             return self._alertmanager_file(name, section)
-        if not self.report.sound(section, "alertmanager"):
-            return None
         if inline is None:
-            return self._no_routes(section)
+            return None if written else self._no_routes(section)
         reader = AlertmanagerReader(self.schema, self.folder, self.report)
         return reader.settings(inline, section.at("alertmanager"))
 
@@ -129,23 +122,19 @@ class TenantReader:
             _NO_ROUTES, self.folder / "default", schema=self.schema, report=self.report
         )
 
-    def _sound(self, section: Section, kind: type[msgspec.Struct]) -> bool:
-        keys = (field.encode_name for field in msgspec.structs.fields(kind))
-        return self.report.sound(section, *keys)
-
 
 def read_alertmanager(
     text: str, path: Path, *, schema: Schema, report: Report, dialect: Dialect = AS_UPSTREAM
 ) -> AlertmanagerSettings | None:
     """Return the settings in the text of an alertmanager.yml, None when there is a problem."""
     document = parse(text, file=str(path))
-    report.problems += document.problems
+    report.broken(document.problems)
     if document.root is None:
         return None
     converted = convert(document.root, schema.alertmanager)
-    report.problems += converted.problems
+    report.broken(converted.problems)
     file: AlertmanagerFile | None = converted.value
-    if file is None or document.problems or converted.problems:
+    if file is None:
         return None
     return AlertmanagerReader(schema, path.parent, report, dialect).settings(file, document.root)
 

@@ -40,6 +40,12 @@ class Inner(msgspec.Struct, frozen=True, kw_only=True):
     hold: Duration = msgspec.field(name="for", default_factory=Duration)
 
 
+class Strict(msgspec.Struct, frozen=True, kw_only=True):
+    """A section whose number nobody can guess."""
+
+    number: int
+
+
 class Picky(msgspec.Struct, frozen=True, kw_only=True):
     """A section that checks itself."""
 
@@ -222,7 +228,8 @@ def test_what_could_be_saved_is_given_beside_the_problems() -> None:
     done = read("text: kept\nnumber: x\nzzz: 1")
     assert done.value == Outer(text="kept")
     assert len(done.problems) == 2
-    assert read("name: [x]", Inner).value is None
+    assert read("name: [x]", Inner).value == Inner(name="")
+    assert read("{}", Strict).value is None
 
 
 def test_a_section_that_is_no_mapping_gives_nothing() -> None:
