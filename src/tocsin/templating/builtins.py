@@ -196,27 +196,34 @@ def _ne(left: object, right: object) -> bool:
     return not _equal(left, right)
 
 
-def _ordered(compare: Callable[[Any, Any], bool], left: object, right: object) -> bool:
+def _ordering(compare: Callable[[Any, Any], bool]) -> Callable[[object, object], bool]:
+    def ordered(left: object, right: object) -> bool:
+        _check_order(left, right)
+        return compare(left, right)
+
+    return ordered
+
+
+def _check_order(left: object, right: object) -> None:
     one, two = kind(left), kind(right)
     if one not in _ORDERED or two not in _ORDERED:
         raise InvalidInput("invalid type for comparison")
     if one is not two:
         raise InvalidInput("incompatible types for comparison")
-    return compare(left, right)
 
 
 BUILTINS: Mapping[str, Callable[..., Any]] = {
     "and": _and,
     "call": _call,
     "eq": _eq,
-    "ge": functools.partial(_ordered, operator.ge),
-    "gt": functools.partial(_ordered, operator.gt),
+    "ge": _ordering(operator.ge),
+    "gt": _ordering(operator.gt),
     "html": _html,
     "index": _index,
     "js": _js,
-    "le": functools.partial(_ordered, operator.le),
+    "le": _ordering(operator.le),
     "len": _len,
-    "lt": functools.partial(_ordered, operator.lt),
+    "lt": _ordering(operator.lt),
     "ne": _ne,
     "not": _not,
     "or": _or,

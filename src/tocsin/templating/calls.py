@@ -14,6 +14,7 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from types import CodeType, MethodType
 from typing import Any, Protocol
 
 from tocsin.model.errors import InvalidInput, TocsinError
@@ -82,9 +83,23 @@ class Signature:
         return self.wants[index] if index < len(self.wants) else self.rest
 
 
-@functools.lru_cache(maxsize=1024)
+# Keyed by code, never by the callable: a closure or a bound method would keep its data alive.
+_KNOWN: dict[tuple[CodeType, bool], Signature] = {}
+
+
 def signature(call: Callable[..., Any]) -> Signature:
-    """Return what `call` takes, read once from its annotations."""
+    """Return what `call` takes; read from its annotations once for each piece of code."""
+    code = getattr(call, "__code__", None)
+    if code is None:
+        return _read(call)
+    key = (code, isinstance(call, MethodType))
+    found = _KNOWN.get(key)
+    if found is None:
+        found = _KNOWN[key] = _read(call)
+    return found
+
+
+def _read(call: Callable[..., Any]) -> Signature:
     parameters = list(inspect.signature(call).parameters.values())
     hints = _hints(call)
     takes_run = bool(parameters) and hints.get(parameters[0].name) is Run

@@ -10,10 +10,11 @@ A `Labels` or `KV` is a map of strings: an absent key is "". In other maps it is
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import Enum
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 from tocsin.model.errors import InvalidInput
 from tocsin.model.labels import Labels
@@ -125,20 +126,6 @@ class Kind(Enum):
     OTHER = "other"
 
 
-_EXACT: Mapping[type, Kind] = {
-    type(None): Kind.NIL,
-    bool: Kind.BOOL,
-    int: Kind.INT,
-    float: Kind.FLOAT,
-    str: Kind.STRING,
-    dict: Kind.MAP,
-    list: Kind.SLICE,
-    tuple: Kind.SLICE,
-    Labels: Kind.MAP,
-    Struct: Kind.STRUCT,
-    datetime: Kind.TIME,
-    timedelta: Kind.DURATION,
-}
 _BASES: tuple[tuple[type, Kind], ...] = (
     (bool, Kind.BOOL),
     (int, Kind.INT),
@@ -154,12 +141,21 @@ _BASES: tuple[tuple[type, Kind], ...] = (
 
 def kind(value: object) -> Kind:
     """Return what `value` is to a template."""
-    exact = _EXACT.get(type(value))
-    if exact:
-        return exact
-    if isinstance(value, (bytes, bytearray, range)):
+    return _kind_of(type(value))
+
+
+@functools.lru_cache(maxsize=512)
+def _kind_of(cls: type) -> Kind:
+    if cls is type(None):
+        return Kind.NIL
+    if issubclass(cls, (bytes, bytearray, range)):
         return Kind.OTHER
-    return next((found for base, found in _BASES if isinstance(value, base)), Kind.OTHER)
+    return next((found for base, found in _BASES if issubclass(cls, base)), Kind.OTHER)
+
+
+@functools.lru_cache(maxsize=512)
+def _has_fields(cls: type) -> bool:
+    return issubclass(cls, Fields)
 
 
 def type_name(value: object) -> str:
@@ -225,9 +221,9 @@ def absent(value: object) -> object:
 
 def field(value: object, name: str) -> object:
     """Return field, method or map entry `name` of `value`. Raises InvalidInput."""
-    if isinstance(value, Fields):
+    if _has_fields(type(value)):
         try:
-            return value.go_field(name)
+            return cast("Fields", value).go_field(name)
         except KeyError:
             pass
     if isinstance(value, Mapping):

@@ -1,5 +1,7 @@
 """Sets of templates: adding, overriding, caching, calling functions."""
 
+import gc
+import weakref
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,6 +12,7 @@ from tocsin.model.errors import InvalidInput, LimitExceeded
 from tocsin.model.labels import Labels
 from tocsin.templating import engine
 from tocsin.templating.calls import Run
+from tocsin.templating.data import KV
 from tocsin.templating.engine import Budget, TemplateError, TemplateSet
 from tocsin.templating.functions_alertmanager import alertmanager_functions
 from tocsin.templating.gotime import ZERO
@@ -279,3 +282,16 @@ def test_impossible_operations_are_template_errors(text: str, data: object) -> N
     with pytest.raises(TemplateError) as caught:
         templates.render(text, data)
     assert isinstance(caught.value, InvalidInput)
+
+
+class Held(KV):
+    """A label set that can be watched."""
+
+
+def test_a_call_keeps_no_data_alive() -> None:
+    data = Held({"a": "1"})
+    gone = weakref.ref(data)
+    assert new().render("{{ .Names }}{{ (.Remove .Names).Names }}", data) == "[a][]"
+    del data
+    gc.collect()
+    assert gone() is None
