@@ -27,9 +27,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         capture_output=True,
     )
     venv.create(folder / "env", with_pip=True)
-    python = folder / "env" / "bin" / "python"
+    python = str(folder / "env" / "bin" / "python")
     (wheel,) = (folder / "dist").glob("tocsin-*.whl")
-    pip = [python, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", wheel]
+    pip = [python, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", str(wheel)]
     subprocess.run(pip, check=True, capture_output=True)
     purelib = subprocess.run(
         [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],

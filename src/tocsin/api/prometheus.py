@@ -34,7 +34,7 @@ from tocsin.model.matchers import Matcher
 from tocsin.model.rfc3339 import format_millis, parse_time
 from tocsin.model.sample import Metadata
 from tocsin.model.tenant import TenantId
-from tocsin.promql.ast import Selector
+from tocsin.promql.ast import VectorSelector
 from tocsin.promql.engine import Engine
 from tocsin.promql.errors import ExecutionError, QueryTimeout
 from tocsin.promql.parser import parse
@@ -288,7 +288,7 @@ def fault(request: Request, refusal: Refusal) -> Response:
 def selector(text: str) -> tuple[Matcher, ...]:
     """Return the matchers of a series selector. Raises InvalidInput when it is something else."""
     expr = parse(text)
-    if not isinstance(expr, Selector) or expr.offset_ms or expr.at is not None:
+    if not isinstance(expr, VectorSelector) or expr.offset_ms or expr.at is not None:
         raise InvalidInput(f"{text!r} is not a series selector")
     return tuple(expr.matchers)
 

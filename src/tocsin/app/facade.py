@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import threading
+import weakref
 from pathlib import Path
 from types import FrameType
 from typing import Self
@@ -16,10 +17,13 @@ from typing import Self
 import uvloop
 
 from tocsin.app.lifecycle import Runtime
-from tocsin.app.overrides import Overrides
 from tocsin.config_loader.load import load
 from tocsin.config_loader.loaded import Loaded
+from tocsin.metrics_collector import collector
+from tocsin.metrics_collector.ports import ProcessSink
+from tocsin.metrics_collector.process import ProcessMetrics
 from tocsin.model.errors import TocsinError
+from tocsin.model.tenant import tenant_id as checked_tenant
 
 START_WITHIN_S = 120.0
 STOP_WITHIN_S = 40.0
@@ -50,6 +54,8 @@ class AlertManager:
         self._thread: threading.Thread | None = None
         self._ready = threading.Event()
         self._failure: BaseException | None = None
+        self.process = ProcessMetrics()
+        """Where the metrics of this program are handed in."""
 
     @classmethod
     def from_config(cls, path: str | Path) -> Self:
@@ -58,7 +64,7 @@ class AlertManager:
         Raises ConfigError with every fault of the file, each with file, line and column.
         """
         manager = cls(Path(path), load(path))
-        _bind(manager)
+        _newest[:] = [weakref.ref(manager)]
         return manager
 
     @property
@@ -88,9 +94,10 @@ class AlertManager:
         if not self._ready.wait(START_WITHIN_S):
             self.stop()
             raise NotRunning(f"Tocsin was not ready within {START_WITHIN_S:.0f} s")
-        if self._failure is not None:
+        failure = self._failed_with()
+        if failure is not None:
             self._thread.join()
-            raise self._failure
+            raise failure
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, self._on_signal)
@@ -110,6 +117,9 @@ class AlertManager:
         """Stop on leaving it."""
         self.stop()
 
+    def _failed_with(self) -> BaseException | None:
+        return self._failure
+
     def _main(self) -> None:
         try:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -121,7 +131,7 @@ class AlertManager:
 
     async def _serve(self) -> None:
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
-        self._runtime = Runtime(lambda: load(self._path), Overrides())
+        self._runtime = Runtime(lambda: load(self._path), process=self.process)
         await self._runtime.start()
         self._ready.set()
         await self._stopping.wait()
@@ -134,3 +144,40 @@ class AlertManager:
     def _ask_to_stop(self) -> None:
         if self._loop is not None and self._stopping is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._stopping.set)
+
+
+class MetricsCollector(collector.MetricsCollector):
+    """Counters, gauges and histograms of this program, for one tenant.
+
+    >>> metrics = MetricsCollector(tenant_id="spotify_tenant_1")  # doctest: +SKIP
+    >>> metrics.inc("playlist_saves", surface="home")  # doctest: +SKIP
+
+    Works before `start_monitoring` and from any thread: values wait until they are asked for.
+    """
+
+    def __init__(
+        self, tenant_id: str, *, sink: ProcessSink | None = None, job: str = "", instance: str = ""
+    ) -> None:
+        """Count for `tenant_id`; without `sink`, for the AlertManager made last in this process.
+
+        Raises NotRunning when there is none, or it does not know the tenant; InvalidTenant.
+        """
+        chosen = sink if sink is not None else _process_of(checked_tenant(tenant_id))
+        super().__init__(tenant_id, sink=chosen, job=job, instance=instance)
+
+
+_newest: list[weakref.ref[AlertManager]] = []
+"""The AlertManager made last in this process, for collectors that name none."""
+
+
+def _process_of(tenant: str) -> ProcessMetrics:
+    manager = _newest[0]() if _newest else None
+    if manager is None:
+        raise NotRunning(
+            "MetricsCollector has nowhere to put samples: make an AlertManager in this process "
+            "first (AlertManager.from_config(...)), or pass sink="
+        )
+    if tenant not in manager.tenants:
+        known = ", ".join(manager.tenants)
+        raise NotRunning(f"tenant {tenant!r} is not in the configuration, which has: {known}")
+    return manager.process

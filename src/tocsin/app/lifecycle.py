@@ -22,6 +22,7 @@ from tocsin.app.overrides import Overrides
 from tocsin.app.wiring import Desk, Hooks, furnish
 from tocsin.config_loader.loaded import Config, Loaded, TenantSettings
 from tocsin.config_loader.watch import changes
+from tocsin.metrics_collector.process import ProcessMetrics
 from tocsin.model.errors import ConfigError, TocsinError
 from tocsin.model.tenant import TenantId
 from tocsin.telemetry.logs import Level, LogFormat, get_logger, set_up
@@ -34,10 +35,20 @@ _log = get_logger("app")
 class Runtime:
     """One running Tocsin. `start`, `reload` and `stop` belong to one event loop."""
 
-    def __init__(self, load: Load, overrides: Overrides | None = None) -> None:
-        """Run what `load` gives; it is called again at every reload, in a thread."""
+    def __init__(
+        self,
+        load: Load,
+        overrides: Overrides | None = None,
+        *,
+        process: ProcessMetrics | None = None,
+    ) -> None:
+        """Run what `load` gives; it is called again at every reload, in a thread.
+
+        `process` holds the metrics of the program that runs us.
+        """
         self._load = load
         self._overrides = overrides or Overrides()
+        self._process = process or ProcessMetrics()
         self._opened = AsyncExitStack()
         self._reloading = asyncio.Lock()
         self._desk: Desk | None = None
@@ -68,7 +79,7 @@ class Runtime:
             loaded = await asyncio.to_thread(self._load)
             config = self._overrides.applied(loaded.config)
             self._say(config, loaded)
-            hooks = Hooks(self.ready, self.reload, self._settings)
+            hooks = Hooks(self.ready, self.reload, self._settings, self._process)
             self._desk = desk = await furnish(config, loaded.sources, hooks, opened)
             for tenant in config.tenants:
                 await desk.tenancy.start(tenant, self._external_url(config, tenant.id))

@@ -6,10 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tocsin.alert_manager.alerts import Alerts
+from tocsin.alert_manager.instruments import Instruments, StageCollector
 from tocsin.app.queries import EmbeddedQueries
 from tocsin.correlation_engine.correlate import Correlator
 from tocsin.metrics_collector.loop import Collector
 from tocsin.metrics_collector.ports import Fetch
+from tocsin.metrics_collector.process import ProcessMetrics
 from tocsin.model.clock import Clock
 from tocsin.notification_dispatcher.backoff import Rng
 from tocsin.notification_dispatcher.dispatch import Dispatcher
@@ -29,6 +31,7 @@ class Outside:
 
     wire: Wire
     fetch: Fetch
+    process: ProcessMetrics
     clock: Clock
     rng: Rng
     ids: Callable[[], str]
@@ -59,6 +62,10 @@ def assemble(stores: Stores, series: MetricStore, outside: Outside, registry: Re
         grouped=correlate.receive,
         clock=clock,
         ids=outside.ids,
+        instruments=Instruments(registry.collectors),
+    )
+    registry.collectors.register(
+        StageCollector(lambda: {t: alerts.status(t, clock.now()) for t in alerts.tenants()})
     )
     engine = Engine(series)
     rules = RuleGroups(
@@ -68,5 +75,7 @@ def assemble(stores: Stores, series: MetricStore, outside: Outside, registry: Re
         clock=clock,
         instruments=RuleInstruments(registry),
     )
-    metrics = Collector(series, outside.fetch, clock=clock, registry=registry)
+    metrics = Collector(
+        series, outside.fetch, clock=clock, registry=registry, process=outside.process
+    )
     return House(metrics, rules, alerts, correlate, notify, engine)

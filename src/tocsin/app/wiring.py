@@ -27,6 +27,7 @@ from tocsin.config_loader.files import Sources
 from tocsin.config_loader.loaded import Config, TenantSettings
 from tocsin.config_loader.masked import original_yaml
 from tocsin.metrics_collector.fetch import AiohttpFetch
+from tocsin.metrics_collector.process import ProcessMetrics
 from tocsin.model.clock import Clock
 from tocsin.model.tenant import TenantId
 from tocsin.model.version import VERSION
@@ -69,11 +70,12 @@ class Desk:
 
 @dataclass(frozen=True, slots=True)
 class Hooks:
-    """What the dialects ask of whoever runs the process."""
+    """What is asked of whoever runs the process, and the metrics of that program."""
 
     ready: Callable[[], bool]
     reload: Reload
     settings: Callable[[TenantId], TenantSettings]
+    process: ProcessMetrics
 
 
 def new_registry() -> Registry:
@@ -92,7 +94,7 @@ async def furnish(config: Config, sources: Sources, hooks: Hooks, opened: AsyncE
     options = Options(retention=config.storage.retention)
     series = await asyncio.to_thread(MetricStore, path / "metrics", options)
     opened.callback(series.close)
-    outside = await opened.enter_async_context(_outside(clock))
+    outside = await opened.enter_async_context(_outside(clock, hooks.process))
     house = assemble(stores, series, outside, registry)
     tenancy = Tenancy(house, providers(), clock)
     opened.push_async_callback(tenancy.stop_all)
@@ -124,13 +126,14 @@ class Rooms:
 
 
 @asynccontextmanager
-async def _outside(clock: Clock) -> AsyncIterator[Outside]:
+async def _outside(clock: Clock, process: ProcessMetrics) -> AsyncIterator[Outside]:
     """Open the ways out of the process."""
     http, fetch = AiohttpTransport(), AiohttpFetch()
     try:
         yield Outside(
             wire=Wire(http=http, smtp=AiosmtplibTransport()),
             fetch=fetch,
+            process=process,
             clock=clock,
             rng=random.random,
             ids=lambda: str(uuid.uuid4()),
