@@ -18,7 +18,7 @@ from tocsin.promql.errors import ExecutionError
 from tocsin.promql.format import format_value, general
 from tocsin.promql.grid import Bools, Floats, Grid, first_rows, numbered
 from tocsin.promql.grouping import Groups, blocks, group
-from tocsin.promql.literals import is_utf8
+from tocsin.promql.literals import is_utf8, printable
 from tocsin.promql.quantiles import quantile
 from tocsin.promql.ranking import limited, limited_ratio, ranked
 from tocsin.promql.scope import Scope, text
@@ -159,8 +159,7 @@ def warn_quantile(scope: Scope, q: Floats, *, place: str) -> None:
 def _count_values(scope: Scope, node: Aggregate) -> Grid:
     name = "" if node.param is None else text(node.param)
     if not name or not is_utf8(name):
-        shown = name.encode("utf-8", "surrogateescape")
-        raise ExecutionError(f'invalid label name "{_escaped(shown)}"')
+        raise ExecutionError(f'invalid label name "{printable(name)}"')
     grid = scope.vector(node.expr)
     by = [label for label in node.labels if label != name]
     groups = group(grid, (*node.labels, name) if node.without else by, without=node.without)
@@ -185,7 +184,3 @@ def _counted(grid: Grid, groups: Groups, name: str) -> Grid:
 
 def _labelled(labels: Labels, name: str, value: str) -> Labels:
     return labels.merged({name: value}) if name else labels
-
-
-def _escaped(raw: bytes) -> str:
-    return "".join(chr(b) if 0x20 <= b < 0x7F else f"\\x{b:02x}" for b in raw)

@@ -19,7 +19,7 @@ from tocsin.promql.errors import ExecutionError
 from tocsin.promql.format import format_bound
 from tocsin.promql.grid import Bools, Floats, Grid, Ints, first_rows, numbered, stacked
 from tocsin.promql.grouping import Groups, blocks, group_but
-from tocsin.promql.literals import is_utf8, number
+from tocsin.promql.literals import is_utf8, number, printable
 from tocsin.promql.scope import Scope, text
 
 _LE = "le"
@@ -130,7 +130,7 @@ def histogram_quantiles(scope: Scope, call: Call) -> Grid:
     """Return several quantiles of each histogram, told apart by a label."""
     name = text(call.args[1])
     if not name or not is_utf8(name):
-        raise ExecutionError(f"invalid label name {name!r} in histogram_quantiles()")
+        raise ExecutionError(f'invalid label name "{printable(name)}" in histogram_quantiles()')
     found = histograms(scope, call, 0)
     grids = []
     for i, arg in enumerate(call.args[2:], start=2):

@@ -13,7 +13,7 @@ from tocsin.model.pattern import Pattern, pattern
 from tocsin.promql.ast import Call, Expr
 from tocsin.promql.errors import ExecutionError
 from tocsin.promql.grid import Grid
-from tocsin.promql.literals import is_utf8
+from tocsin.promql.literals import is_utf8, printable
 from tocsin.promql.scope import Scope, text
 
 # Go's regexp.Expand: $1, $name, ${1}, ${name}, $$; a name is as long as it can be.
@@ -71,7 +71,7 @@ def label_join(scope: Scope, call: Call) -> Grid:
 
 def _check_name(name: str, reason: str) -> None:
     if not name or not is_utf8(name):
-        raise ExecutionError(f"{reason}: {name.encode('utf-8', 'backslashreplace').decode()}")
+        raise ExecutionError(f"{reason}: {printable(name)}")
 
 
 def sort_by_label(scope: Scope, call: Call) -> Grid:

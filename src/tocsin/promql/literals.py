@@ -60,6 +60,11 @@ def is_utf8(value: str) -> bool:
     return not any("\ud800" <= c <= "\udfff" for c in value)
 
 
+def printable(value: str) -> str:
+    """Return `value` for a message, bytes that are not UTF-8 as `\\xff`."""
+    return value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def number(text: str) -> float:
     """Return the value of a decimal, exponent or hexadecimal literal, `_` between digits."""
     plain = text.replace("_", "")

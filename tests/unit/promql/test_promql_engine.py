@@ -90,11 +90,11 @@ def test_a_range_query_needs_a_vector_or_scalar(series: MemorySeries, query: str
         Engine(series).range(TENANT, query, start_ms=0, end_ms=1, step_ms=1)
 
 
-@pytest.mark.parametrize(("mode", "present"), [("3", False), ("2.42", True)])
-def test_the_look_back_is_left_open_since_prometheus_3(ask: Ask, mode: str, present: bool) -> None:
-    options = V2 if mode == "2.42" else None
-    assert bool(ask("x", at=65, options=options)) is present
-    assert ask("x", at=64.99, options=options)
+def test_the_look_back_is_left_open_since_prometheus_3(ask: Ask) -> None:
+    assert ask("x", at=65) == {}
+    assert ask("x", at=64.99)
+    assert ask("x", at=65, options=V2)
+    assert ask("x", at=65.01, options=V2) == {}
 
 
 @pytest.mark.parametrize(("options", "count"), [(None, 5), (V2, 6)])
@@ -191,17 +191,18 @@ def test_a_passed_deadline_ends_the_query(series: MemorySeries) -> None:
 
 
 @pytest.mark.parametrize(
-    ("start", "end", "step", "reason"),
+    ("steps", "reason"),
     [
-        (0, 1, 0, "step"),
-        (0, 1, -1, "step"),
-        (1, 0, 1, "end"),
-        (0, 11_000, 1, "exceeded maximum resolution of 11,000 points"),
+        ((0, 1, 0), "step"),
+        ((0, 1, -1), "step"),
+        ((1, 0, 1), "end"),
+        ((0, 11_000, 1), "exceeded maximum resolution of 11,000 points"),
     ],
 )
 def test_steps_that_make_no_sense_are_refused(
-    series: MemorySeries, start: int, end: int, step: int, reason: str
+    series: MemorySeries, steps: tuple[int, int, int], reason: str
 ) -> None:
+    start, end, step = steps
     with pytest.raises(InvalidInput, match=reason):
         Engine(series).range(TENANT, "1", start_ms=start, end_ms=end, step_ms=step)
 
@@ -231,21 +232,24 @@ def test_grouping_by_name_carries_the_delayed_drop(ask: Ask) -> None:
     assert list(ask("sum by (__name__) (x)", options=delayed)) == ['{__name__="x"}']
 
 
-@pytest.mark.parametrize("delayed", [True, False])
+AT_ONCE, DELAYED = Options(), Options(delayed_name_removal=True)
+
+
+@pytest.mark.parametrize("options", [AT_ONCE, DELAYED], ids=["at once", "delayed"])
 def test_equal_labels_at_one_step_are_an_error(
-    series: MemorySeries, ask: Ask, delayed: bool
+    series: MemorySeries, ask: Ask, options: Options
 ) -> None:
     series.add(TENANT, Labels.of({"__name__": "y", "i": "1"}), [(10 * MINUTE, 1.0)])
     with pytest.raises(ExecutionError, match="same labelset"):
-        ask('-{__name__=~"x|y"}', options=Options(delayed_name_removal=delayed))
+        ask('-{__name__=~"x|y"}', options=options)
 
 
-@pytest.mark.parametrize("delayed", [True, False])
+@pytest.mark.parametrize("options", [AT_ONCE, DELAYED], ids=["at once", "delayed"])
 def test_equal_labels_at_different_steps_become_one_series(
-    series: MemorySeries, delayed: bool
+    series: MemorySeries, options: Options
 ) -> None:
     series.add(TENANT, Labels.of({"__name__": "late", "i": "1"}), [(70 * MINUTE, 5.0)])
-    engine = Engine(series, options=Options(delayed_name_removal=delayed))
+    engine = Engine(series, options=options)
     found = engine.range(
         TENANT,
         '-{__name__=~"x|late", i="1"}',

@@ -26,28 +26,37 @@ _VALUES = st.one_of(
 _SAMPLES = st.lists(st.tuples(st.integers(-60, 60), _VALUES), max_size=14)
 _SERIES = st.dictionaries(
     st.sampled_from(
-        [("x", "1", "0.1"), ("x", "1", "+Inf"), ("x", "2", "+Inf"), ("y", "1", "0.1")]
-        + [("y", "2", ""), ("y", "3", "0.5")]
+        [
+            *(("x", "1", "0.1"), ("x", "1", "+Inf"), ("x", "2", "+Inf")),
+            *(("y", "1", "0.1"), ("y", "2", ""), ("y", "3", "0.5")),
+        ]
     ),
     _SAMPLES,
     min_size=1,
 )
 _WINDOWED = st.sampled_from(
-    "rate increase delta irate idelta changes resets deriv sum_over_time avg_over_time "
-    "min_over_time max_over_time count_over_time stddev_over_time stdvar_over_time mad_over_time "
-    "last_over_time first_over_time present_over_time absent_over_time ts_of_max_over_time "
-    "ts_of_min_over_time ts_of_last_over_time ts_of_first_over_time".split()
+    [
+        *("rate", "increase", "delta", "irate", "idelta", "changes", "resets", "deriv"),
+        *("sum_over_time", "avg_over_time", "min_over_time", "max_over_time", "count_over_time"),
+        *("stddev_over_time", "stdvar_over_time", "mad_over_time", "last_over_time"),
+        *("first_over_time", "present_over_time", "absent_over_time", "ts_of_max_over_time"),
+        *("ts_of_min_over_time", "ts_of_last_over_time", "ts_of_first_over_time"),
+    ]
 )
 _RANGES = st.sampled_from(["[25s]", "[40s]", "[1m:7s]", "[30s] offset 5s", "[1m:10s] @ 20"])
 _AGGREGATIONS = st.sampled_from(
-    "sum avg count group min max stddev stdvar topk(2, quantile(0.4, bottomk(1, "
-    "count_values('v', limitk(1, limit_ratio(0.5,".split(" ")
-).filter(lambda text: text != "'v',")
+    [
+        *("sum(", "avg(", "count(", "group(", "min(", "max(", "stddev(", "stdvar(", "topk(2, "),
+        *("bottomk(1, ", "quantile(0.4, ", "count_values('v', ", "limitk(1, ", "limit_ratio(0.5, "),
+    ]
+)
 _GROUPINGS = st.sampled_from(["", " by (i)", " without (i)", " by (__name__)"])
 _BINARY = st.sampled_from(
-    ["+", "/", "%", "==", "> bool", "<=", "and", "or", "unless", "+ on(i)", "* on(i, le)"]
-    + ["and on(i)", "or on(le)", "- ignoring(le) group_left()", "!= on(i) group_right(le)"]
-    + ["+ on(i, le) fill(3)", "> on(i, le) fill_left(1)", "- on(i, le) fill_right(0)"]
+    [
+        *("+", "/", "%", "==", "> bool", "<=", "and", "or", "unless", "+ on(i)", "* on(i, le)"),
+        *("and on(i)", "or on(le)", "- ignoring(le) group_left()", "!= on(i) group_right(le)"),
+        *("+ on(i, le) fill(3)", "> on(i, le) fill_left(1)", "- on(i, le) fill_right(0)"),
+    ]
 )
 _WRAPPED = st.sampled_from(
     [
@@ -82,7 +91,7 @@ def _grown(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 
 
 def _aggregated(op: str, inner: str, grouping: str) -> str:
-    return f"{op}{' ' if '(' in op else '('}{inner}){grouping}"
+    return f"{op}{inner}){grouping}"
 
 
 _EXPRESSIONS = st.recursive(
