@@ -5,6 +5,7 @@ from __future__ import annotations
 import runpy
 import shutil
 import subprocess
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,15 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (where / "data.json").write_text(OURS.render("{{ toJson . }}", DATA), encoding="utf-8")
     (where / "none.tmpl").write_text("", encoding="utf-8")
     return where
+
+
+def test_the_judge_is_known(record_property: Callable[[str, object], None]) -> None:
+    version = subprocess.run(  # its first line, which may go to either stream
+        [str(AMTOOL), "--version"], capture_output=True, text=True, timeout=30, check=True
+    )
+    shown = (version.stdout + version.stderr).splitlines()[0]
+    record_property("amtool", shown)
+    assert shown.startswith("amtool, version")
 
 
 def _compare(template: str, files: Path, *, glob: str = "", html: bool = False) -> None:

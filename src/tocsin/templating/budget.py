@@ -28,7 +28,7 @@ class Budget:
     work_bytes: int = 8 << 20
     depth: int = 60
     wall: timedelta = timedelta(seconds=1)
-    source_chars: int = 512 << 10
+    source_chars: int = 256 << 10
 
 
 class Meter:

@@ -70,7 +70,9 @@ _URL_ATTRIBUTES = frozenset(
 _TAG = re.compile(r"</?([a-zA-Z][a-zA-Z0-9:-]*)")
 _ATTRIBUTE = re.compile(r"[^\s=>/\"']+|[\"'=]")
 _SCRIPT_MARK = re.compile(r"\\.|[\"'`]|//|/\*|\*/|\n", re.DOTALL)
-_SPACE = re.compile(r"[\s/]*")
+_SPACE = re.compile(r"\s*")
+_SLASHES = re.compile(r"[\s/]*")
+_VALUE_END = re.compile(r"[\s>]")
 
 
 @functools.lru_cache(maxsize=512)
@@ -114,7 +116,7 @@ def _in_comment(context: Context, text: str, at: int) -> _Step:
 
 
 def _in_tag(context: Context, text: str, at: int) -> _Step:
-    start = _space_end(text, at)
+    start = _space_end(text, at, _SLASHES)
     if text[start : start + 1] == ">":
         return start + 1, _content_of(context.element), text[at : start + 1]
     name = _ATTRIBUTE.match(text, start)
@@ -126,7 +128,7 @@ def _in_tag(context: Context, text: str, at: int) -> _Step:
 
 
 def _after_name(context: Context, text: str, at: int) -> _Step:
-    start = len(text) - len(text[at:].lstrip())
+    start = _space_end(text, at)
     if start == len(text):
         return start, context, text[at:]
     if text[start] == "=":
@@ -135,7 +137,7 @@ def _after_name(context: Context, text: str, at: int) -> _Step:
 
 
 def _before_value(context: Context, text: str, at: int) -> _Step:
-    start = len(text) - len(text[at:].lstrip())
+    start = _space_end(text, at)
     if start == len(text):
         return start, context, text[at:]
     if text[start] == ">":
@@ -150,7 +152,7 @@ def _in_value(context: Context, text: str, at: int) -> _Step:
     if context.quote:
         end = text.find(context.quote, at)
     else:
-        ends = re.compile(r"[\s>]").search(text, at)
+        ends = _VALUE_END.search(text, at)
         end = ends.start() if ends else -1
     if end < 0:
         return len(text), _inside(context, text[at:]), text[at:]
@@ -176,8 +178,8 @@ _STEPS: Mapping[State, Callable[[Context, str, int], _Step]] = {
 }
 
 
-def _space_end(text: str, at: int) -> int:
-    found = _SPACE.match(text, at)
+def _space_end(text: str, at: int, space: re.Pattern[str] = _SPACE) -> int:
+    found = space.match(text, at)
     return found.end() if found else at
 
 

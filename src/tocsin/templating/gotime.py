@@ -6,10 +6,13 @@ microseconds, so finer digits are zero.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
+
+import re2
 
 from tocsin.model.errors import InvalidInput
 
@@ -28,6 +31,7 @@ _ELEMENT = re.compile(
     r"|[.,](?:0+|9+)(?!\d)"
 )
 _MICROS = timedelta(microseconds=1)
+_LONGEST = 200  # characters of a layout by which a time is read
 
 
 def _hour12(at: datetime) -> int:
@@ -145,16 +149,28 @@ def parse_time(layout: str, text: str) -> datetime:
 
     Raises InvalidInput when `text` does not follow it.
     """
-    slots: list[str] = []
-    form, at = "", 0
-    for found in _ELEMENT.finditer(layout):
-        form += re.escape(layout[at : found.start()]) + f"({_reader(found[0])})"
-        slots.append(_SLOT.get(found[0], "fraction" if found[0][0] in ".," else found[0]))
-        at = found.end()
-    match = re.fullmatch(form + re.escape(layout[at:]), text, re.ASCII | re.IGNORECASE)
+    slots, form = _form(layout)
+    match = form.fullmatch(text)
     if not match:
         raise InvalidInput(f"cannot parse time {text[:80]!r} as {layout[:80]!r}")
     return _build(dict(zip(slots, match.groups(), strict=True)), text)
+
+
+@functools.lru_cache(maxsize=256)
+def _form(layout: str) -> tuple[tuple[str, ...], Any]:
+    """Return the slots of a layout and the pattern that reads them.
+
+    The layout is a user's, so the pattern is RE2's: it cannot backtrack.
+    """
+    if len(layout) > _LONGEST:
+        raise InvalidInput(f"time layout is longer than {_LONGEST} characters")
+    slots: list[str] = []
+    form, at = "(?i)", 0
+    for found in _ELEMENT.finditer(layout):
+        form += re2.escape(layout[at : found.start()]) + f"({_reader(found[0])})"
+        slots.append(_SLOT.get(found[0], "fraction" if found[0][0] in ".," else found[0]))
+        at = found.end()
+    return tuple(slots), re2.compile(form + re2.escape(layout[at:]))
 
 
 def _reader(element: str) -> str:

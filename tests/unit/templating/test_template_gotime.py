@@ -51,6 +51,13 @@ def test_a_time_that_does_not_follow_its_layout_is_refused(layout: str, text: st
         parse_time(layout, text)
 
 
+def test_a_hostile_layout_costs_no_more_than_another() -> None:
+    with pytest.raises(InvalidInput, match="cannot parse time"):
+        parse_time("2" * 200, "1" * 300 + "x")
+    with pytest.raises(InvalidInput, match="longer than 200 characters"):
+        parse_time("2" * 201, "1")
+
+
 @given(st.datetimes(timezones=st.just(UTC)))
 def test_what_is_written_can_be_read(at: datetime) -> None:
     assert parse_time(RFC3339, format_time(at, RFC3339)) == at

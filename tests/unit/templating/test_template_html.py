@@ -91,6 +91,12 @@ def test_no_value_adds_markup(text: str, value: str) -> None:
     assert "javascript:alert(1)" not in shown.replace("&#58;", ":") or "href" not in shown
 
 
+def test_following_long_markup_takes_linear_time() -> None:
+    templates = TemplateSet({}, budget=Budget(output_bytes=1 << 20))
+    text = "<p " + "a = b " * 40_000 + "{{ . }}>"
+    assert len(templates.render(text, "c", html=True)) == len(text) - 6
+
+
 @given(st.text(alphabet="<>!-/='\" abhrefstylescriptonclick", max_size=60))
 def test_any_markup_of_a_template_can_be_followed(text: str) -> None:
     html(text + "{{ . }}")
