@@ -89,7 +89,11 @@ class Alerts:
             clock=self._clock,
             snapshot_every=self._snapshot_every,
         )
-        await follower.start(config)
+        try:
+            await follower.start(config)
+        except BaseException:
+            await follower.stop()
+            raise
         self._followers[tenant] = follower
 
     async def reload(self, tenant: TenantId, config: EngineConfig) -> None:
@@ -105,6 +109,12 @@ class Alerts:
     async def stop(self) -> None:
         """Finish commits, save snapshots, end all tasks. Idempotent."""
         await asyncio.gather(*(f.stop() for f in self._followers.values()))
+
+    async def stop_tenant(self, tenant: TenantId) -> None:
+        """Stop working for one tenant; its state stays on disk. Idempotent."""
+        follower = self._followers.pop(tenant, None)
+        if follower is not None:
+            await follower.stop()
 
     async def receive(self, tenant: TenantId, alerts: Sequence[Alert]) -> None:
         """Take alerts from rules; durable and applied when it returns. Raises NotDurable."""

@@ -40,6 +40,7 @@ def apply(state: TenantState, entries: Sequence[LoggedEntry]) -> Changes:
     skipped: list[str] = []
     for logged in entries:
         entry = logged.entry
+        state.move_to(entry.at)
         try:
             _MOVES[entry.kind](state, entry)
         except InvalidInput as error:

@@ -98,9 +98,10 @@ class Follower:
             logger.warning("alert_state_not_saved_at_stop", extra=fields)
 
     async def _end_owner(self) -> None:
-        if self._owner is not None:
-            self._owner.cancel()
-            await asyncio.gather(self._owner, return_exceptions=True)
+        if self._owner is None:
+            return
+        self._owner.cancel()
+        await asyncio.gather(self._owner, return_exceptions=True)
 
     async def _recover(self) -> None:
         snapshot = await self._snapshots.load(self._tenant)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 import heapq
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from tocsin.alert_manager.route import Route
 from tocsin.model.alert import Alert
@@ -109,6 +109,13 @@ class Groups:
         del named[group.id]
         if not named:
             del self._named[group.key]
+
+    def shift(self, by: timedelta) -> None:
+        """Move all timers."""
+        for group in self:
+            group.due += by
+        self._heap = [(group.due, *group.id) for group in self]
+        heapq.heapify(self._heap)
 
     def next_due(self) -> datetime | None:
         """Return when the next group is to be flushed, None when there is no group."""

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
+from tocsin.alert_manager.memo import Memo
 from tocsin.model.alert import Alert
 from tocsin.model.labels import Labels
 from tocsin.model.matchers import Matchers, all_match
@@ -30,7 +31,6 @@ class InhibitRule:
 
 
 _Sources = dict[tuple[str, ...], dict[Labels, Alert]]
-_MOST_REMEMBERED = 200_000  # label values in the memo, then it starts afresh
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Inhibitor:
         self._rules = tuple(rules)
         self._sources: tuple[_Sources, ...] = tuple({} for _ in self._rules)
         self._names = tuple(sorted({m.name for r in self._rules for m in (*r.source, *r.target)}))
-        self._memo: dict[tuple[str, ...], _Sides] = {}
+        self._memo: Memo[tuple[str, ...], _Sides] = Memo()
         for alert in alerts:
             self.learn(alert)
 
@@ -95,12 +95,7 @@ class Inhibitor:
 
     def _sides(self, labels: Labels) -> _Sides:
         values = tuple(labels.value(name) for name in self._names)
-        found = self._memo.get(values)
-        if found is None:
-            if len(self._memo) >= _MOST_REMEMBERED:
-                self._memo.clear()
-            found = self._memo[values] = self._test(labels)
-        return found
+        return self._memo.recall(values, lambda: self._test(labels))
 
     def _test(self, labels: Labels) -> _Sides:
         rules = list(enumerate(self._rules))

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from tocsin.alert_manager.memo import Memo
 from tocsin.model.labels import EMPTY, Labels
 from tocsin.model.matchers import Matchers, all_match
 
@@ -65,9 +66,6 @@ def match(route: Route, labels: Labels) -> tuple[Route, ...]:
     return tuple(found) or (route,)
 
 
-_MOST_REMEMBERED = 200_000  # label values in the memo, then it starts afresh
-
-
 class Router:
     """Finds the routes of alerts; remembers them by the values of the labels routes ask about.
 
@@ -77,15 +75,9 @@ class Router:
     def __init__(self, root: Route) -> None:
         self._root = root
         self._names = tuple(sorted({m.name for r in root.walk() for m in r.matchers}))
-        self._memo: dict[tuple[str, ...], tuple[Route, ...]] = {}
+        self._memo: Memo[tuple[str, ...], tuple[Route, ...]] = Memo()
 
     def match(self, labels: Labels) -> tuple[Route, ...]:
         """Return the routes that take an alert with these labels, in tree order."""
         values = tuple(labels.value(name) for name in self._names)
-        found = self._memo.get(values)
-        if found is None:
-            if len(self._memo) >= _MOST_REMEMBERED:
-                self._memo.clear()
-            found = match(self._root, labels)
-            self._memo[values] = found
-        return found
+        return self._memo.recall(values, lambda: match(self._root, labels))

@@ -11,6 +11,7 @@ from enum import StrEnum
 
 import msgspec
 
+from tocsin.alert_manager.memo import Memo
 from tocsin.model.labels import Labels
 from tocsin.model.matchers import Matcher, Matchers, MatchOp, all_match, matcher
 
@@ -92,9 +93,6 @@ def expired(silence: Silence, now: datetime) -> Silence:
     return msgspec.structs.replace(silence, starts_at=starts, ends_at=now, updated_at=now)
 
 
-_MOST_REMEMBERED = 200_000  # label sets in the memo, then it starts afresh
-
-
 class Silences:
     """All silences of one tenant, and which of them match a label set.
 
@@ -110,7 +108,7 @@ class Silences:
         self._matchers: dict[str, Matchers] = {}
         self._filed: dict[str, dict[str, list[str]]] = {}
         self._unfiled: list[str] = []
-        self._memo: dict[Labels, tuple[str, ...]] = {}
+        self._memo: Memo[Labels, tuple[str, ...]] = Memo()
         self._stale = True
         for silence in silences:
             self._keep(silence)
@@ -166,13 +164,7 @@ class Silences:
     def _matching(self, labels: Labels) -> tuple[str, ...]:
         if self._stale:
             self._file()
-        found = self._memo.get(labels)
-        if found is None:
-            if len(self._memo) >= _MOST_REMEMBERED:
-                self._memo.clear()
-            found = tuple(sorted(self._test(labels)))
-            self._memo[labels] = found
-        return found
+        return self._memo.recall(labels, lambda: tuple(sorted(self._test(labels))))
 
     def _test(self, labels: Labels) -> Iterator[str]:
         for name, by_value in self._filed.items():
@@ -184,7 +176,7 @@ class Silences:
                 yield silence_id
 
     def _file(self) -> None:
-        self._filed, self._unfiled, self._memo = {}, [], {}
+        self._filed, self._unfiled, self._memo = {}, [], Memo()
         spread = _spread(self._matchers.values())
         for silence_id, matchers in self._matchers.items():
             fixed = [m for m in matchers if _is_fixed(m)]

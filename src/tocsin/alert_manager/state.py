@@ -35,6 +35,7 @@ from tocsin.model.tenant import TenantId
 
 VERSION = 1
 GC_INTERVAL = timedelta(minutes=15)
+CLOCK_SLACK = timedelta(seconds=1)  # a smaller step back does not matter to timers
 
 NotifyKey = tuple[str, str, str]
 """Group key, receiver, integration: what the notification log is kept by, as upstream does."""
@@ -91,11 +92,18 @@ class TenantState:
         self.in_flight = Flights()
         self.not_before: datetime | None = None
         self.next_gc: datetime | None = None
+        self.now: datetime | None = None
         self._use(config)
 
     def next_due(self) -> datetime | None:
         """Return when a TICK is needed next, None while there is no group."""
         return self.groups.next_due()
+
+    def move_to(self, now: datetime) -> None:
+        """Note that it is `now`; when the clock was set back, timers move back with it."""
+        if self.now is not None and self.now - now > CLOCK_SLACK:
+            self.groups.shift(now - self.now)
+        self.now = now
 
     def routes_of(self, labels: Labels) -> tuple[Route, ...]:
         """Return the routes that take an alert with these labels."""
@@ -240,6 +248,7 @@ class _Image(msgspec.Struct):
     in_flight: list[_Flight]
     not_before: datetime | None
     next_gc: datetime | None
+    now: datetime | None
 
 
 def _image(state: TenantState) -> _Image:
@@ -263,6 +272,7 @@ def _image(state: TenantState) -> _Image:
         in_flight=[_Flight(k, f) for k, f in state.in_flight.items()],
         not_before=state.not_before,
         next_gc=state.next_gc,
+        now=state.now,
     )
 
 
@@ -279,20 +289,16 @@ def _rebuilt(tenant: TenantId, image: _Image) -> TenantState:
     state.log = {one.key: one.record for one in image.log}
     for flying in image.in_flight:
         state.in_flight.launch(flying.key, flying.flight)
-    state.not_before, state.next_gc = image.not_before, image.next_gc
+    state.not_before, state.next_gc, state.now = image.not_before, image.next_gc, image.now
     return state
 
 
-def _to_wire(value: object) -> object:
-    if isinstance(value, Labels):
-        return dict(value.pairs)
-    raise NotImplementedError(f"{type(value).__name__} has no stored form")
+def _to_wire(labels: Labels) -> object:
+    return dict(labels.pairs)
 
 
-def _from_wire(kind: type[Any], value: Any) -> Any:
-    if kind is Labels:
-        return Labels.of(value)
-    raise NotImplementedError(f"{kind.__name__} has no stored form")
+def _from_wire(_: type[Labels], value: Any) -> Labels:
+    return Labels.of(value)
 
 
 _ENCODER = msgspec.json.Encoder(enc_hook=_to_wire, order="deterministic")

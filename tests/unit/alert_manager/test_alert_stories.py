@@ -6,7 +6,7 @@ unless the story says that an integration is down.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -150,15 +150,16 @@ class Story:
             integration=target.integration,
             final=Final.DELIVERED,
         )
-        alerts = {
-            a.labels.value("alertname"): a.ends_at and (a.ends_at - T0).total_seconds()
-            for a in target.alerts
-        }
+        alerts = {a.labels.value("alertname"): _seconds(a.ends_at) for a in target.alerts}
         self.heard.append(Heard(self.now, target.integration, alerts, target, flush))
         if target.integration in self.down:
             self.waiting.append((target.integration, report))
         else:
             self.log(EntryKind.REPORT, encode(report))
+
+
+def _seconds(moment: datetime | None) -> float | None:
+    return None if moment is None else (moment - T0).total_seconds()
 
 
 def _wire(alert: Mapping[str, Any]) -> dict[str, Any]:
@@ -348,6 +349,24 @@ def test_missed_flushes_are_skipped_and_the_lattice_is_kept() -> None:
     assert story.told() == ["1 a", "4.25 a", "5 a", "6 a"]
 
 
+def test_a_clock_that_is_set_back_takes_the_timers_with_it() -> None:
+    story = Story(config({**EVERY_SECOND, "repeat_interval": "1h"}))
+    story.push(3600, named("a", start=3600))
+    story.until(3601.5)
+    story.now = 100
+    story.log(EntryKind.ALERTS, msgspec.json.encode([{"labels": named("b"), "endsAt": at(9000)}]))
+    story.until(103)
+    assert story.told() == ["3601 a", "101 a b"]
+
+
+def test_a_clock_that_steps_back_a_little_changes_no_timer() -> None:
+    story = Story(config(EVERY_SECOND))
+    story.push(10, named("a"))
+    story.now = 9.5
+    story.log(EntryKind.TICK)
+    assert story.state.next_due() == at(11)
+
+
 def test_a_failing_sibling_never_makes_the_other_integration_say_it_again() -> None:
     two = (Integration("webhook[0]", send_resolved=True), Integration("slack[0]", True))
     story = Story(config(EVERY_SECOND, receivers={"team": two}), down={"slack[0]"})
@@ -522,16 +541,36 @@ def test_a_flush_carries_the_key_the_receiver_and_the_labels_of_its_route() -> N
     assert dict(flush.route_labels) == {"x": "1", "y": "true"}
 
 
-def test_old_records_are_forgotten_but_not_those_of_the_last_five_days() -> None:
-    story = Story(config({"group_wait": "1s", "group_interval": "1m", "repeat_interval": "1h"}))
-    story.push(0, named("a"), named("b"))
-    story.until(1)
-    story.reload(2, config({"group_by": ["alertname"]}, version="2"))
-    day = 86_400.0
-    story.push(4 * day, named("c"))
-    assert story.state.log
-    story.push(5 * day + 3600, named("d"))
-    assert "{}:{}" not in {key for key, _, _ in story.state.log}
+def test_records_of_groups_that_are_gone_are_forgotten_after_five_days() -> None:
+    one = {"group_wait": "1s", "group_interval": "1d", "repeat_interval": "1h"}
+    story = Story(config(one), down={"webhook[0]"})
+    story.push(0, named("a"))
+    story.recover(2, "webhook[0]")
+    story.down.add("webhook[0]")
+    story.push(3, named("b"))
+    story.until(86_402)
+    story.reload(86_403, config({"group_by": ["alertname"]}, version="2"))
+    assert len(story.state.in_flight) == len(story.state.log) == 1
+    story.push(5 * 86_400, named("c"))
+    assert set(_old_keys(story)) == {"log", "in flight"}
+    story.push(6 * 86_400 + 1800, named("d"))
+    assert set(_old_keys(story)) == set()
+
+
+def _old_keys(story: Story) -> Iterator[str]:
+    if any(key == "{}:{}" for key, _, _ in story.state.log):
+        yield "log"
+    if any(key[0] == "{}:{}" for key, _ in story.state.in_flight.items()):
+        yield "in flight"
+
+
+def test_what_is_in_flight_for_a_living_group_is_never_forgotten() -> None:
+    route = {"group_wait": "1s", "group_interval": "1d", "repeat_interval": "1h"}
+    story = Story(config(route, resolve_timeout_s=30 * 86_400), down={"webhook[0]"})
+    story.push(0, named("a"))
+    story.until(20 * 86_400)
+    assert story.told() == ["1 a"]
+    assert len(story.state.in_flight) == 1
 
 
 def test_an_unreadable_entry_is_reported_and_skipped() -> None:
