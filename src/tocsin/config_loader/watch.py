@@ -67,7 +67,6 @@ async def _stirrings(
         rust_timeout=poll_ms,
         yield_on_timeout=True,
         recursive=False,
-        raise_interrupt=False,
     )
     async with aclosing(moves):
         async for _ in moves:
