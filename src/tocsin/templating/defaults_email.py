@@ -1,4 +1,4 @@
-"""The HTML mail: one column, plain tables and inline styles, readable in light and dark.
+"""The HTML mail: one column, plain tables and inline styles, in light colours.
 
 Mail programs know neither style sheets nor flex boxes reliably, so every cell carries its style.
 """
@@ -7,6 +7,8 @@ from __future__ import annotations
 
 EMAIL = """
 {{ define "email.default.subject" }}{{ template "__subject" . }}{{ end }}
+
+{{ define "__mail_count" }}{{ len . }} alert{{ if ne 1 (len .) }}s{{ end }}{{ end }}
 
 {{ define "__mail_labels" -}}
 {{ range .SortedPairs -}}
@@ -67,7 +69,9 @@ EMAIL = """
   overflow: hidden; text-align: left">
 <tr><td style="padding: 20px 24px; color: #ffffff; font-size: 18px; font-weight: 600;
   background: {{ if eq .Status "firing" }}#b91c1c{{ else }}#15803d{{ end }}">
-  {{- len .Alerts }} alert{{ if ne 1 (len .Alerts) }}s{{ end }} {{ .Status }}
+  {{- with .Alerts.Firing }}{{ template "__mail_count" . }} firing
+    {{- with $.Alerts.Resolved }}, {{ len . }} resolved{{ end }}
+  {{- else }}{{ template "__mail_count" .Alerts }} resolved{{ end }}
   {{- with .GroupLabels.SortedPairs }}
   <div style="margin-top: 4px; font-size: 13px; font-weight: 400">
     {{- range $at, $pair := . }}{{ if $at }} &middot; {{ end }}{{ .Name }}={{ .Value }}{{ end -}}

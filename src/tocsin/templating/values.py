@@ -141,7 +141,8 @@ _BASES: tuple[tuple[type, Kind], ...] = (
 
 def kind(value: object) -> Kind:
     """Return what `value` is to a template."""
-    return _kind_of(type(value))
+    cls: type = type(value)
+    return _kind_of(cls)
 
 
 @functools.lru_cache(maxsize=512)
@@ -221,7 +222,8 @@ def absent(value: object) -> object:
 
 def field(value: object, name: str) -> object:
     """Return field, method or map entry `name` of `value`. Raises InvalidInput."""
-    if _has_fields(type(value)):
+    cls: type = type(value)
+    if _has_fields(cls):
         try:
             return cast("Fields", value).go_field(name)
         except KeyError:
