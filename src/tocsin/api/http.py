@@ -30,6 +30,9 @@ from tocsin.telemetry.logs import get_logger
 
 BODY_LIMIT = 32 << 20  # bytes; contracts/security: the largest request body
 SESSION_COOKIE = "tocsin_session"
+NOBODY = Principal("", Role.NOBODY, None)
+"""Whoever has proven nothing; public routes ask for no more."""
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\\]")
 _log = get_logger("api")
 
@@ -172,16 +175,16 @@ class Door:
 
     def _admit(self, request: Request, endpoint: Endpoint, named: str | None) -> Call:
         if endpoint.permission is Permission.PUBLIC:
-            nobody = Principal("anyone", Role.VIEWER, None)
-            return Call(request, nobody, None)
+            return Call(request, NOBODY, None)
         if not self.ready():
             raise Refusal(503, "not ready: starting, or stopping", headers={"Retry-After": "1"})
+        principal = NOBODY
         try:
             principal = self._identify(request)
             tenant = self._settle_tenant(request, principal, named)
             _require(principal, endpoint.permission)
         except Refusal as refusal:
-            self._audit_denial(request, refusal)
+            self._audit_denial(request, refusal, principal)
             raise
         request.state.principal = principal
         return Call(request, principal, tenant)
@@ -225,12 +228,12 @@ class Door:
             return tenant_id(wanted.pop())
         return next(iter(self.access.tenants)) if len(self.access.tenants) == 1 else None
 
-    def _audit_denial(self, request: Request, refusal: Refusal) -> None:
+    def _audit_denial(self, request: Request, refusal: Refusal, principal: Principal) -> None:
         self.trail(
             AuditEvent(
                 at=self.clock.now(),
-                tenant="",
-                actor="",
+                tenant=principal.tenant or "",
+                actor=principal.name,
                 action=request.method,
                 object=request.url.path,
                 outcome=AuditOutcome.DENIED,

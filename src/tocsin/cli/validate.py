@@ -25,7 +25,9 @@ from tocsin.cli.client import Client
 from tocsin.cli.daemon import DEFAULT_HOME, DEFAULT_PORT
 from tocsin.cli.main import EXIT_ERROR
 from tocsin.config_loader.load import load
+from tocsin.config_loader.loaded import TenantSettings
 from tocsin.model.errors import ConfigError
+from tocsin.model.secret import Secret
 
 RECEIVER = "tocsin-validate"
 LABEL = "tocsin_validate"
@@ -117,7 +119,7 @@ def _all_checks(url: str, folder: Path, timeout_s: float) -> Iterator[Check]:
 @dataclass(frozen=True, slots=True)
 class _Tenant:
     name: str
-    settings: Any
+    settings: TenantSettings
     client: Client
     timeout_s: float
 
@@ -213,11 +215,12 @@ def _post_and_wait(tenant: _Tenant, listener: Listener, path: str, what: str) ->
     return Check(what, passed=False, detail=detail)
 
 
-def _webhook_of(settings: Any) -> urllib.parse.SplitResult | None:
+def _webhook_of(settings: TenantSettings) -> urllib.parse.SplitResult | None:
     """Return the loopback address of the validation receiver, None when there is none."""
     for receiver in settings.alertmanager.receivers:
-        for hook in getattr(receiver, "webhook_configs", ()) if receiver.name == RECEIVER else ():
-            address = urllib.parse.urlsplit(str(hook.url.reveal()))
+        for integration in receiver.integrations if receiver.name == RECEIVER else ():
+            url = getattr(integration.config, "url", None)
+            address = urllib.parse.urlsplit(url.reveal() if isinstance(url, Secret) else "")
             if address.hostname in ("127.0.0.1", "localhost"):
                 return address
     return None

@@ -24,6 +24,7 @@ class Permission(StrEnum):
 class Role(StrEnum):
     """What a credential stands for."""
 
+    NOBODY = "nobody"
     WRITER = "writer"
     VIEWER = "viewer"
     RESPONDER = "responder"
@@ -38,6 +39,7 @@ _RESPOND = _VIEW | {Permission.SILENCE}
 _EDIT = _RESPOND | {Permission.POST_ALERTS}
 
 GRANTS: dict[Role, frozenset[Permission]] = {
+    Role.NOBODY: frozenset({Permission.PUBLIC}),
     Role.WRITER: frozenset({Permission.PUBLIC, Permission.POST_ALERTS}),
     Role.VIEWER: _VIEW,
     Role.RESPONDER: _RESPOND,
