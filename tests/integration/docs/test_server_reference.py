@@ -1,0 +1,131 @@
+"""The references of routes and metrics, compared with a server that runs.
+
+Run this file as a program to write the table of metrics anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from prometheus_client.core import Metric
+
+from tocsin.api.http import Door
+from tocsin.api.service import Service
+from tocsin.app.lifecycle import Runtime
+from tocsin.app.overrides import Overrides
+from tocsin.config_loader.load import load
+
+REFERENCE = Path(__file__).resolve().parents[3] / "docs" / "reference"
+ROUTES = REFERENCE / "http-api.md"
+METRICS = REFERENCE / "metrics.md"
+MARK = "<!-- Written by `python tests/integration/docs/test_server_reference.py`; do not edit below. -->"
+CONFIG = "tenant: docs\nserver: {auth: none, listen: ['127.0.0.1:0']}\n"
+
+Route = tuple[str, str, str]
+
+
+@pytest.fixture
+async def door(tmp_path: Path) -> AsyncIterator[Door]:
+    async with running(tmp_path) as runtime:
+        yield runtime.desk.door
+
+
+async def test_every_route_is_in_the_reference_with_its_permission(door: Door) -> None:
+    documented = set(documented_routes())
+    served = set(served_routes(door))
+    assert served - documented == set(), "served, not documented"
+    assert documented - served == set(), "documented, not served"
+
+
+async def test_every_metric_is_in_the_reference(door: Door) -> None:
+    by_hand, mark, generated = METRICS.read_text().partition(MARK)
+    assert mark, "the mark that divides the page is gone"
+    again = "write it anew: python tests/integration/docs/test_server_reference.py"
+    assert generated == rendered(door), again
+    known = set(re.findall(r"^\| `([a-z_]+)` \|", generated, re.MULTILINE))
+    assert named_in(by_hand) <= known, "the words above the table name a metric that is gone"
+
+
+@asynccontextmanager
+async def running(folder: Path) -> AsyncIterator[Runtime]:
+    """Run a whole server on a free port, its data in `folder`."""
+    path = folder / "tocsin.yaml"
+    path.write_text(CONFIG)
+    runtime = Runtime(lambda: load(path), Overrides())
+    await runtime.start()
+    try:
+        yield runtime
+    finally:
+        await runtime.stop()
+
+
+def served_routes(door: Door) -> Iterator[Route]:
+    """Yield (method, path, permission) of every route behind the Door."""
+    for dialect in door.dialects:
+        for endpoint in dialect.endpoints:
+            for method in endpoint.methods:
+                yield method, dialect.prefix + endpoint.path, endpoint.permission.value
+
+
+def documented_routes() -> Iterator[Route]:
+    """Yield the same from the tables of the page."""
+    row = re.compile(r"^\| ([A-Z, ]+) \| `(/[^`]*)` \| ([a-z-]+) \|", re.MULTILINE)
+    for methods, path, permission in row.findall(ROUTES.read_text()):
+        for method in methods.split(", "):
+            yield method, path, permission
+
+
+def rendered(door: Door) -> str:
+    """Return the generated part of the page of metrics."""
+    rows = sorted(
+        f"| `{name}` | {kind} | {labels} | {text} |" for name, kind, labels, text in families(door)
+    )
+    return "\n\n| metric | type | labels | meaning |\n|---|---|---|---|\n" + "\n".join(rows) + "\n"
+
+
+def families(door: Door) -> Iterator[tuple[str, str, str, str]]:
+    """Yield name, type, label names and help of what /metrics can show."""
+    (service,) = {
+        endpoint.handle.__self__
+        for dialect in door.dialects
+        for endpoint in dialect.endpoints
+        if isinstance(getattr(endpoint.handle, "__self__", None), Service)
+    }
+    for collector in service.registry.collectors._collector_to_names:
+        names = getattr(collector, "_labelnames", None)
+        for metric in collector.collect():
+            name = f"{metric.name}_total" if metric.type == "counter" else metric.name
+            labels = (
+                names
+                if names is not None
+                else getattr(metric, "_labelnames", ()) or of_samples(metric)
+            )
+            yield name, metric.type, ", ".join(f"`{each}`" for each in labels), metric.documentation
+
+
+def of_samples(metric: Metric) -> tuple[str, ...]:
+    """Return the label names that the samples of a family bear."""
+    return tuple(sorted({name for sample in metric.samples for name in sample.labels}))
+
+
+def named_in(text: str) -> set[str]:
+    """Return the metrics that a text names."""
+    return set(re.findall(r"\b(?:tocsin|alertmanager|process)_[a-z_]+[a-z]\b", text))
+
+
+async def write() -> None:
+    """Write the generated part of the page of metrics."""
+    with tempfile.TemporaryDirectory() as folder:
+        async with running(Path(folder)) as runtime:
+            by_hand = METRICS.read_text().partition(MARK)[0]
+            METRICS.write_text(by_hand + MARK + rendered(runtime.desk.door))
+
+
+if __name__ == "__main__":
+    asyncio.run(write())
