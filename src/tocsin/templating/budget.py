@@ -46,11 +46,6 @@ class Meter:
         self._work = 0
         self._depth = 0
 
-    @property
-    def work_left(self) -> int:
-        """Return how many bytes may still be made."""
-        return self._budget.work_bytes - self._work
-
     def step(self) -> None:
         """Count one node."""
         self._steps += 1
