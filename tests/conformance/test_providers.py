@@ -18,9 +18,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from receiver_setup import read_receiver, setup_of
 
-from tocsin.config_loader.convert import convert
-from tocsin.config_loader.tree import parse
 from tocsin.model.errors import Unreachable
 from tocsin.model.labels import Labels
 from tocsin.model.notification import (
@@ -34,7 +33,6 @@ from tocsin.model.notification import (
 )
 from tocsin.notification_dispatcher.config import Defaults, IntegrationConfig
 from tocsin.notification_dispatcher.fakes import (
-    START,
     FakeHttp,
     FakeSmtp,
     LoopClock,
@@ -44,9 +42,8 @@ from tocsin.notification_dispatcher.fakes import (
 from tocsin.notification_dispatcher.outcome import Result
 from tocsin.notification_dispatcher.ports import HttpCall, Mail, SmtpServer
 from tocsin.notification_dispatcher.provider import AnySpec, Wire
-from tocsin.notification_dispatcher.receivers import Receivers, Way, Ways
+from tocsin.notification_dispatcher.receivers import Way, Ways
 from tocsin.notification_dispatcher.registry import Providers, providers
-from tocsin.notification_dispatcher.render import template_set
 from tocsin.notification_dispatcher.sending import send_once
 
 CANARY = "Xy7-s3cr3t"
@@ -72,7 +69,6 @@ EXAMPLES: dict[str, dict[str, Any]] = {
 }
 
 REGISTERED = providers()
-TEMPLATES = template_set(lambda: START)
 
 Behaviour = Callable[[str], Awaitable[Answer]]
 
@@ -139,15 +135,10 @@ def bench(request: pytest.FixtureRequest) -> Bench:
     key = request.param
     (spec,) = [spec for spec in REGISTERED.specs if spec.key == key]
     only = Providers((spec,))
-    written = parse(json.dumps({"name": "team", key: [EXAMPLES[key]]}), file="example.yml")
-    assert written.root
-    read = convert(written.root, only.receiver_type())
-    assert not read.problems
-    receiver: Any = read.value
+    receiver = read_receiver(only, **{key: [EXAMPLES[key]]})
     assert only.findings([receiver], Defaults()) == ()
     http, smtp = FakeHttp(HttpAnswer(200)), FakeSmtp()
-    setup = Receivers([receiver], Defaults(), TEMPLATES, "http://tocsin.test", only)
-    ways = Ways(setup, Wire(http, smtp))
+    ways = Ways(setup_of([receiver], only), Wire(http, smtp))
     (integration,) = only.integrations(receiver, Defaults())
     way = ways.find(told(spec))
     assert way

@@ -70,6 +70,7 @@ class TlsConfig(Section, frozen=True, kw_only=True):
                 yield Finding((name,), f"unknown TLS version; use one of {known}")
 
 
+_TELLING = 6  # characters; masking a shorter path would only garble what a server says
 TLS_VERSIONS = ("", "TLS10", "TLS11", "TLS12", "TLS13")
 
 
@@ -240,13 +241,22 @@ def secrets_of(value: object) -> frozenset[str]:
     Secrets in the form they have on the wire are among them: a server may echo a header.
     """
     if isinstance(value, Secret):
-        return frozenset({value.reveal(), value.reveal().strip()} - {""})
+        return _forms(value.reveal())
     if isinstance(value, msgspec.Struct):
         wire = {value.encoded()} if isinstance(value, BasicAuth) else set()
         return _union(getattr(value, name) for name in value.__struct_fields__) | wire
     if isinstance(value, Mapping):
         return _union(value.values())
     return _union(value) if isinstance(value, list | tuple) else frozenset()
+
+
+def _forms(secret: str) -> frozenset[str]:
+    """Return a secret as it may be echoed: a server knows of a URL its path and query alone."""
+    bare = secret.strip()
+    _, scheme, rest = bare.partition("://")
+    path = rest.partition("/")[2] if scheme else ""
+    parts = {p for p in (path, path.partition("?")[0]) if len(p) >= _TELLING}
+    return frozenset({secret, bare, *parts} - {""})
 
 
 def _union(values: Any) -> frozenset[str]:

@@ -38,6 +38,8 @@ class GroupRenderer(Renderer):
 
     def text(self, template: str) -> str:
         """Return the rendered text. Raises InvalidInput."""
+        if "{{" not in template:
+            return template  # most URLs: the data of a large group need not be made for them
         return self._render(template, as_html=False)
 
     def html(self, template: str) -> str:

@@ -59,9 +59,8 @@ class Registry(Collector):
     def collect(self) -> Iterator[Metric]:
         """Return every metric family, without the `_created` series, which double the page."""
         for family in self.collectors.collect():
-            if not family.name.endswith("_created"):
-                family.samples = [s for s in family.samples if not s.name.endswith("_created")]
-                yield family
+            family.samples = [s for s in family.samples if not s.name.endswith("_created")]
+            yield family
 
     def render(self, accept: str = "") -> tuple[bytes, str]:
         """Return the page for a scraper that sent `accept`, and its content type."""

@@ -9,19 +9,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from receiver_setup import read_receiver, setup_of
 
-from tocsin.config_loader.convert import convert
-from tocsin.config_loader.tree import parse
 from tocsin.model.clock import Clock
 from tocsin.model.notification import Final
 from tocsin.model.tenant import TenantId
-from tocsin.notification_dispatcher.config import Defaults
 from tocsin.notification_dispatcher.dispatch import Dispatcher
 from tocsin.notification_dispatcher.fakes import FakeSmtp, MemoryOutbox, a_notification
 from tocsin.notification_dispatcher.provider import Wire
-from tocsin.notification_dispatcher.receivers import Receivers
-from tocsin.notification_dispatcher.registry import providers
-from tocsin.notification_dispatcher.render import template_set
 from tocsin.notification_dispatcher.transport import AiohttpTransport
 from tocsin.telemetry.metrics import Registry
 
@@ -67,15 +62,6 @@ async def receiver() -> AsyncIterator[tuple[Receiver, str]]:
     server.close()
 
 
-def receivers(url: str) -> Receivers:
-    known = providers()
-    written = parse(json.dumps({"name": "team", "webhook_configs": [{"url": url}]}), file="r.yml")
-    assert written.root
-    team: Any = convert(written.root, known.receiver_type()).value
-    templates = template_set(lambda: datetime.now(UTC))
-    return Receivers([team], Defaults(), templates, "http://tocsin.test:9093", known)
-
-
 async def test_a_notification_arrives_at_the_second_attempt_with_the_same_key(
     receiver: tuple[Receiver, str],
 ) -> None:
@@ -88,7 +74,7 @@ async def test_a_notification_arrives_at_the_second_attempt_with_the_same_key(
         rng=lambda: 0.0,
         registry=Registry(version="test"),
     )
-    await dispatcher.start(ACME, receivers(url))
+    await dispatcher.start(ACME, setup_of([read_receiver(webhook_configs=[{"url": url}])]))
     outbox.commit(ACME, [a_notification()])
     async with asyncio.timeout(10):
         await told.satisfied.wait()

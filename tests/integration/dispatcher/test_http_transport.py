@@ -6,9 +6,9 @@ import asyncio
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
 
 import pytest
+from receiver_setup import certificate
 
 from tocsin.model.errors import Unreachable
 from tocsin.notification_dispatcher.ports import DIRECT, HttpCall, HttpOptions
@@ -165,9 +165,9 @@ async def test_the_guard_sees_every_address_before_it_is_connected_to(server: Se
 
 
 async def test_a_certificate_is_verified_against_the_given_authority(
-    server: Server, http: AiohttpTransport, certificate: tuple[Path, Path]
+    server: Server, http: AiohttpTransport
 ) -> None:
-    cert, key = certificate
+    cert, key = certificate()
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(cert, key)
     url = await server.listen(context)
@@ -185,8 +185,8 @@ async def test_a_certificate_file_that_is_missing_is_unreachable(http: AiohttpTr
         await http.send(call("https://127.0.0.1:1/"), HttpOptions(ca_file="/nowhere.pem"))
 
 
-def test_a_client_certificate_is_loaded(certificate: tuple[Path, Path]) -> None:
-    cert, key = certificate
+def test_a_client_certificate_is_loaded() -> None:
+    cert, key = certificate()
     tls_context(HttpOptions(cert_file=str(cert), key_file=str(key)))
     with pytest.raises(ssl.SSLError):
         tls_context(HttpOptions(cert_file=str(cert), key_file=str(cert)))

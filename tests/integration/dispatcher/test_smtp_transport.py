@@ -7,11 +7,11 @@ import dataclasses
 import socket
 import ssl
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+from receiver_setup import certificate
 
 from tocsin.model.errors import Unreachable
 from tocsin.model.notification import SmtpAnswer
@@ -94,9 +94,9 @@ async def servers(mailbox: Mailbox) -> AsyncIterator[Servers]:
 
 
 @pytest.fixture
-def context(certificate: tuple[Path, Path]) -> ssl.SSLContext:
+def context() -> ssl.SSLContext:
     made = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    made.load_cert_chain(*certificate)
+    made.load_cert_chain(*certificate())
     return made
 
 
@@ -105,8 +105,8 @@ def at(port: int, **changes: Any) -> SmtpServer:
     return SmtpServer("127.0.0.1", port, **{**settings, "timeout_s": 5.0, **changes})
 
 
-def trusting(certificate: tuple[Path, Path]) -> HttpOptions:
-    return HttpOptions(ca_file=str(certificate[0]), server_name="tocsin.test")
+def trusting() -> HttpOptions:
+    return HttpOptions(ca_file=str(certificate()[0]), server_name="tocsin.test")
 
 
 async def test_the_message_arrives_unchanged(servers: Servers, mailbox: Mailbox) -> None:
@@ -119,10 +119,10 @@ async def test_the_message_arrives_unchanged(servers: Servers, mailbox: Mailbox)
 
 
 async def test_starttls_encrypts_when_it_is_required(
-    servers: Servers, mailbox: Mailbox, context: ssl.SSLContext, certificate: tuple[Path, Path]
+    servers: Servers, mailbox: Mailbox, context: ssl.SSLContext
 ) -> None:
     port = await servers.listen(tls_context=context)
-    server = at(port, require_tls=True, tls=trusting(certificate))
+    server = at(port, require_tls=True, tls=trusting())
     transport = AiosmtplibTransport()
     for _ in range(2):
         assert (await transport.submit(server, MAIL)).code == 250
@@ -147,10 +147,10 @@ async def test_a_certificate_that_is_not_trusted_ends_it(
 
 
 async def test_implicit_tls_speaks_it_from_the_start(
-    servers: Servers, mailbox: Mailbox, context: ssl.SSLContext, certificate: tuple[Path, Path]
+    servers: Servers, mailbox: Mailbox, context: ssl.SSLContext
 ) -> None:
     port = await servers.listen(implicit=context)
-    server = at(port, implicit_tls=True, require_tls=True, tls=trusting(certificate))
+    server = at(port, implicit_tls=True, require_tls=True, tls=trusting())
     assert (await AiosmtplibTransport().submit(server, MAIL)).code == 250
     assert len(mailbox.envelopes) == 1
 

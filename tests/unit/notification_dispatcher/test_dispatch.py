@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from receiver_setup import read_receiver, setup_of
 
 from tocsin.model.errors import Unreachable
 from tocsin.model.notification import Final, HttpAnswer, Notification
@@ -25,13 +26,10 @@ from tocsin.notification_dispatcher.fakes import (
 )
 from tocsin.notification_dispatcher.ports import Delivery, HttpCall
 from tocsin.notification_dispatcher.provider import Wire
-from tocsin.notification_dispatcher.receivers import Receivers
-from tocsin.notification_dispatcher.registry import Receiver
 from tocsin.telemetry.metrics import Registry
 
 ACME = TenantId("acme")
 OTHER = TenantId("other")
-MakeReceivers = Callable[[Sequence[Receiver]], Receivers]
 
 
 @dataclass
@@ -63,7 +61,7 @@ class House:
 
 
 @pytest.fixture
-def open_house(read: Callable[..., Receiver], receivers: MakeReceivers) -> Callable[..., Any]:
+def open_house() -> Callable[..., Any]:
     @asynccontextmanager
     async def make(
         answer: Any = None,
@@ -84,7 +82,7 @@ def open_house(read: Callable[..., Receiver], receivers: MakeReceivers) -> Calla
             registry=registry,
             limits=limits,
         )
-        configured = receivers([read(webhook_configs=list(hooks))])
+        configured = setup_of([read_receiver(webhook_configs=list(hooks))])
         for tenant in tenants:
             await dispatcher.start(tenant, configured)
         try:
@@ -257,12 +255,12 @@ async def test_a_receiver_that_is_gone_is_a_rejection_with_a_reason(open_house: 
 
 
 async def test_a_reload_counts_from_the_next_attempt(
-    open_house: Any, read: Any, receivers: MakeReceivers
+    open_house: Any,
 ) -> None:
     async with open_house(HttpAnswer(503)) as house:
         house.commit(a_notification())
         await house.pass_time(0.1)
-        moved = receivers([read(webhook_configs=[{"url": "http://new.test/"}])])
+        moved = setup_of([read_receiver(webhook_configs=[{"url": "http://new.test/"}])])
         await house.dispatcher.start(ACME, moved)
         await house.pass_time(0.5)
         assert [call.url for call in house.http.calls] == ["http://hook.test/", "http://new.test/"]

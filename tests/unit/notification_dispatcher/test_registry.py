@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
 import pytest
+from receiver_setup import read_receiver
 
 from tocsin.model.errors import ConfigError
 from tocsin.model.secret import Secret
@@ -28,59 +28,59 @@ from tocsin.notification_dispatcher.registry import (
     Providers,
     Receiver,
     announced,
+    providers,
 )
 
-Read = Callable[..., Receiver]
+KNOWN = providers()
 HOOK = {"url": "http://hook.test/"}
 
 
-def messages(registry: Providers, *found: Receiver, defaults: Defaults | None = None) -> list[str]:
-    listed = registry.findings(found, defaults or Defaults())
+def messages(*found: Receiver, defaults: Defaults | None = None) -> list[str]:
+    listed = KNOWN.findings(found, defaults or Defaults())
     return [f"{'.'.join(map(str, f.path))}: {f.message}" for f in listed]
 
 
-def test_every_entry_is_an_integration_in_order(registry: Providers, read: Read) -> None:
-    team = read(
+def test_every_entry_is_an_integration_in_order() -> None:
+    team = read_receiver(
         email_configs=[{"to": "a@b.test"}], webhook_configs=[HOOK, {"url": "http://two.test/"}]
     )
-    found = registry.integrations(team, Defaults(smtp_from="f@b.test", smtp_smarthost="mx:25"))
+    found = KNOWN.integrations(team, Defaults(smtp_from="f@b.test", smtp_smarthost="mx:25"))
     assert [i.name for i in found] == ["webhook[0]", "webhook[1]", "email[0]"]
     assert [i.config.send_resolved for i in found] == [True, True, False]
 
 
-def test_entries_are_seen_with_the_defaults_of_global(registry: Providers, read: Read) -> None:
-    team = read(email_configs=[{"to": "a@b.test", "hello": "own"}], slack_configs=[{}])
+def test_entries_are_seen_with_the_defaults_of_global() -> None:
+    team = read_receiver(email_configs=[{"to": "a@b.test", "hello": "own"}], slack_configs=[{}])
     defaults = Defaults(
         smtp_from="f@b.test",
         smtp_smarthost="mx:25",
         smtp_require_tls=False,
         slack_api_url=Secret("http://slack.test/hook"),
     )
-    assert messages(registry, team, defaults=defaults) == []
-    email, slack_config = (i.config for i in registry.integrations(team, defaults))
+    assert messages(team, defaults=defaults) == []
+    email, slack_config = (i.config for i in KNOWN.integrations(team, defaults))
     assert msgspec.structs.asdict(email)["from_"] == "f@b.test"
     assert msgspec.structs.asdict(email)["hello"] == "own"
     assert msgspec.structs.asdict(email)["require_tls"] is False
     assert msgspec.structs.asdict(slack_config)["api_url"] == Secret("http://slack.test/hook")
 
 
-def test_an_unknown_key_is_refused(read: Read) -> None:
+def test_an_unknown_key_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"webhok_configs.*did you mean"):
-        read(webhok_configs=[])
+        read_receiver(webhok_configs=[])
 
 
 @pytest.mark.parametrize("key", NOT_BUILT)
-def test_a_receiver_kind_to_come_is_told_apart_from_a_misspelt_one(
-    registry: Providers, read: Read, key: str
-) -> None:
-    (told,) = messages(registry, read(**{key: [{"anything": 1}]}))
+def test_a_receiver_kind_to_come_is_told_apart_from_a_misspelt_one(key: str) -> None:
+    lists: dict[str, Any] = {key: [{"anything": 1}]}
+    (told,) = messages(read_receiver(**lists))
     assert told.startswith(f"0.{key}: {key.removesuffix('_configs')} receivers are not built yet")
 
 
-def test_names_are_there_and_unique(registry: Providers, read: Read) -> None:
-    team = read()
+def test_names_are_there_and_unique() -> None:
+    team = read_receiver()
     nameless = msgspec.structs.replace(team, name="")  # type: ignore[type-var]  # a struct
-    assert messages(registry, team, nameless, team) == [
+    assert messages(team, nameless, team) == [
         "1.name: a receiver needs a name",
         "2.name: a receiver named 'team' exists already",
     ]
@@ -100,10 +100,8 @@ def test_names_are_there_and_unique(registry: Providers, read: Read) -> None:
         ({"slack_configs": [{}]}, "0.slack_configs.0: one of api_url and api_url_file must"),
     ],
 )
-def test_a_faulty_entry_is_found(
-    registry: Providers, read: Read, lists: dict[str, Any], told: str
-) -> None:
-    (found,) = messages(registry, read(**lists))
+def test_a_faulty_entry_is_found(lists: dict[str, Any], told: str) -> None:
+    (found,) = messages(read_receiver(**lists))
     assert found.startswith(told)
 
 
@@ -126,10 +124,8 @@ MAIL = {"to": "a@b", "from": "a@b", "smarthost": "mx:25"}
         ({"tls_config": {"cert_file": "x"}}, ".tls_config.cert_file: cert_file and key_file go"),
     ],
 )
-def test_a_faulty_mail_setting_is_found(
-    registry: Providers, read: Read, more: dict[str, Any], told: str
-) -> None:
-    (found,) = messages(registry, read(email_configs=[{**MAIL, **more}]))
+def test_a_faulty_mail_setting_is_found(more: dict[str, Any], told: str) -> None:
+    (found,) = messages(read_receiver(email_configs=[{**MAIL, **more}]))
     assert found.startswith(f"0.email_configs.0{told}")
 
 
@@ -149,10 +145,8 @@ CHAT = {"api_url": "https://slack.test/x"}
         ),
     ],
 )
-def test_a_faulty_slack_setting_is_found(
-    registry: Providers, read: Read, entry: dict[str, Any], told: str
-) -> None:
-    (found,) = messages(registry, read(slack_configs=[entry]))
+def test_a_faulty_slack_setting_is_found(entry: dict[str, Any], told: str) -> None:
+    (found,) = messages(read_receiver(slack_configs=[entry]))
     assert found.startswith(f"0.slack_configs.0{told}")
 
 
@@ -167,10 +161,8 @@ def test_a_faulty_slack_setting_is_found(
         ({"tls_config": {"cert": "x"}}, "tls_config.cert: "),
     ],
 )
-def test_a_faulty_http_config_is_found(
-    registry: Providers, read: Read, config: dict[str, Any], told: str
-) -> None:
-    (found,) = messages(registry, read(webhook_configs=[{**HOOK, "http_config": config}]))
+def test_a_faulty_http_config_is_found(config: dict[str, Any], told: str) -> None:
+    (found,) = messages(read_receiver(webhook_configs=[{**HOOK, "http_config": config}]))
     assert found.removeprefix("0.webhook_configs.0.http_config").lstrip(".").startswith(told)
 
 
