@@ -32,6 +32,7 @@ def cases() -> list[dict[str, Any]]:
 def said(case: dict[str, Any], folder: Path) -> str:
     """Return what loading `case` in `folder` says, one line a problem."""
     for name, text in {**GOOD, **case.get("files", {})}.items():
+        (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(text)
         (folder / name).chmod(0o600)
     path = folder / "tocsin.yaml"
