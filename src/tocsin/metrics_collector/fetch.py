@@ -61,7 +61,7 @@ class AiohttpFetch(Fetch):
             location = page.headers.get("location", "")
             if page.status not in _REDIRECTS or not location or not options.follow_redirects:
                 return page
-            url = _redirected(url, location)
+            url = redirected(url, location)
         raise Unreachable(f"stopped after {MAX_REDIRECTS} redirects")
 
     async def _once(
@@ -111,7 +111,7 @@ def tls_context(options: FetchOptions) -> ssl.SSLContext:
     return context
 
 
-def _redirected(url: str, location: str) -> str:
+def redirected(url: str, location: str) -> str:
     """Return where a redirect leads. Raises Unreachable when it leaves the host."""
     target = urljoin(url, location)
     old, new = urlsplit(url), urlsplit(target)

@@ -128,16 +128,22 @@ class Collector:
         """Collect from a source for ever, once per slot."""
         slot = slots.after(self._clock.now())
         while True:
-            if not await self._reached(slot, slots.interval):
-                slot = slots.after(self._clock.now())
-                continue
-            try:
-                await source.collect(slot, self._clock.now())
-            except Exception as error:  # noqa: BLE001 - edge of the task loop
-                self._instruments.failures.labels(tenant, source.name).inc()
-                _LOG.bug("Collecting failed", error, tenant=tenant, source=source.name)
-            slot, missed = slots.following(slot, self._clock.now())
+            reached = await self._reached(slot, slots.interval)
+            began = self._clock.now()
+            if reached:
+                await self._collect(tenant, source, slot, began)
+            now = self._clock.now()
+            slot, missed = slots.following(slot, now) if reached else (slots.after(now), 0)
             self._instruments.missed.labels(tenant).inc(missed)
+
+    async def _collect(
+        self, tenant: TenantId, source: Source, slot: datetime, began: datetime
+    ) -> None:
+        try:
+            await source.collect(slot, began)
+        except Exception as error:  # noqa: BLE001 - edge of the task loop
+            self._instruments.failures.labels(tenant, source.name).inc()
+            _LOG.bug("Collecting failed", error, tenant=tenant, source=source.name)
 
     async def _reached(self, slot: datetime, interval: timedelta) -> bool:
         """Wait for `slot`; False when the clock was put back meanwhile and it is not near."""

@@ -123,20 +123,23 @@ class RuleGroups:
         interval = run.spec.group.interval
         slots = Slots.named(f"{run.spec.tenant};{run.spec.group.key}", interval)
         slot = slots.after(self._clock.now())
-        instruments = self._near.instruments
         while True:
-            if not await self._reached(slot, interval):
-                slot = slots.after(self._clock.now())
-                continue
-            lag = self._clock.now() - slot
-            instruments.lag.labels(run.spec.tenant).set(lag.total_seconds())
-            try:
-                await run.evaluate(slot)
-            except Exception as error:  # noqa: BLE001 - edge of the task loop
-                _LOG.bug("Rule group failed", error, tenant=run.spec.tenant)
-            slot, missed = slots.following(slot, self._clock.now())
-            instruments.iterations.labels(run.spec.tenant).inc(1 + missed)
-            instruments.missed.labels(run.spec.tenant).inc(missed)
+            reached = await self._reached(slot, interval)
+            began = self._clock.now()
+            if reached:
+                await self._round(run, slot, lag=began - slot)
+            now = self._clock.now()
+            slot, missed = slots.following(slot, now) if reached else (slots.after(now), 0)
+            self._near.instruments.iterations.labels(run.spec.tenant).inc(reached + missed)
+            self._near.instruments.missed.labels(run.spec.tenant).inc(missed)
+
+    async def _round(self, run: GroupRun, slot: datetime, *, lag: timedelta) -> None:
+        tenant = run.spec.tenant
+        self._near.instruments.lag.labels(tenant).set(lag.total_seconds())
+        try:
+            await run.evaluate(slot)
+        except Exception as error:  # noqa: BLE001 - edge of the task loop
+            _LOG.bug("Rule group failed", error, tenant=tenant)
 
     async def _reached(self, slot: datetime, interval: timedelta) -> bool:
         """Wait for `slot`; False when the clock was put back meanwhile and it is not near."""

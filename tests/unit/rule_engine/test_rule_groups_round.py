@@ -272,11 +272,13 @@ async def test_an_edited_rule_that_no_longer_holds_sends_the_resolution() -> Non
 
 
 async def test_a_rule_that_is_gone_ends_its_series_and_resolves_its_alerts() -> None:
-    house = House({**DOWN, "for": "0s"}, {"record": "r", "expr": "down"})
+    quiet = {"record": "quiet", "expr": "nothing"}
+    house = House({**DOWN, "for": "0s"}, {"record": "r", "expr": "down"}, quiet)
     house.says("down", a=1)
     await house.at(0)
     before, house.run = house.run, house.make({"record": "other", "expr": "x"})
     gone = house.run.adopt(before)
+    assert len(gone) == 3
     await house.run.retire(gone, now=T0 + MIN)
     assert house.door.received[-1][1].ends_at == T0 + MIN
     assert house.written("r", host="a") == [(0, 1), (1, "stale")]

@@ -1,0 +1,215 @@
+"""From a page to what is stored."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tocsin.metrics_collector.ports import Page
+from tocsin.metrics_collector.scrape import Scraped, TargetSeries, scrape_time
+from tocsin.metrics_collector.target import Limits, Target, with_target_labels
+from tocsin.model.labels import Labels
+from tocsin.model.sample import is_stale
+from tocsin.model.settings import Duration
+
+T0 = datetime(2026, 1, 1, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+TARGET = Labels.of({"job": "shop", "instance": "web:80"})
+
+
+def target(**keys: Any) -> Target:
+    minute = Duration(minutes=1)
+    return Target("shop", "http://web:80/metrics", minute, minute, TARGET, TARGET, **keys)
+
+
+class Series:
+    """A target under scrape."""
+
+    def __init__(self, **keys: Any) -> None:
+        self.series = TargetSeries(target(**keys))
+
+    def take(self, text: str, **headers: str) -> Scraped:
+        page = Page(200, {name.replace("_", "-"): v for name, v in headers.items()}, text.encode())
+        return self.series.take(page, took=SECOND)
+
+
+def stored(scraped: Scraped) -> dict[str, float | str]:
+    """Return values by name and labels beyond the target's; an end is "stale"."""
+    return {
+        _shown(labels): "stale" if is_stale(value) else value
+        for batch in scraped.batches
+        for labels, value in zip(batch.layout.labels, batch.values.tolist(), strict=True)
+    }
+
+
+def _shown(labels: Labels) -> str:
+    assert all(labels.get(name) == value for name, value in TARGET.items())
+    rest = labels.drop(("__name__", *TARGET))
+    return labels["__name__"] + (str(rest) if rest else "")
+
+
+def report(up: float, scraped: float, added: float) -> dict[str, float]:
+    return {
+        "up": up,
+        "scrape_duration_seconds": 1.0,
+        "scrape_samples_scraped": scraped,
+        "scrape_samples_post_metric_relabeling": scraped,
+        "scrape_series_added": added,
+    }
+
+
+def test_a_scrape_gives_samples_and_a_report_under_the_labels_of_the_target() -> None:
+    scraped = Series().take('a{x="1"} 5\nb 6\n')
+    assert stored(scraped) == {'a{x="1"}': 5, "b": 6, **report(1, 2, 2)}
+    assert scraped.error == ""
+
+
+def test_an_unchanged_page_is_written_by_the_same_layouts() -> None:
+    series = Series()
+    first, again = series.take("a 1\nb 2\n"), series.take("a 3\nb 4\n")
+    assert [b.layout is c.layout for b, c in zip(first.batches, again.batches, strict=True)] == [
+        True,
+        True,
+    ]
+    assert stored(again) == {"a": 3, "b": 4, **report(1, 2, 0)}
+
+
+def test_a_series_that_vanishes_ends_and_one_that_comes_is_counted() -> None:
+    series = Series()
+    series.take("a 1\nb 2\n")
+    assert stored(series.take("b 3\nc 4\n")) == {"b": 3, "c": 4, "a": "stale", **report(1, 2, 1)}
+    assert stored(series.take("b 3\nc 4\n")) == {"b": 3, "c": 4, **report(1, 2, 0)}
+
+
+def test_a_failed_scrape_ends_every_series_but_its_own_report() -> None:
+    series = Series()
+    series.take("a 1\n")
+    failed = series.series.fail("connection refused", took=SECOND)
+    assert stored(failed) == {"a": "stale", **report(0, 0, 0)}
+    assert failed.error == "connection refused"
+    assert stored(series.take("a 2\n")) == {"a": 2, **report(1, 1, 1)}
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (404, "server returned HTTP status 404 Not Found"),
+        (503, "server returned HTTP status 503"),
+    ],
+)
+def test_any_status_but_200_is_a_failure(status: int, error: str) -> None:
+    scraped = Series().series.take(Page(status, {}, b"a 1\n"), took=SECOND)
+    assert scraped.error == error
+
+
+def test_a_page_with_one_bad_line_fails_as_a_whole() -> None:
+    series = Series()
+    series.take("a 1\n")
+    scraped = series.take("a 2\nb oops\n")
+    assert scraped.error.startswith("line 2: ")
+    assert stored(scraped) == {"a": "stale", **report(0, 0, 0)}
+    assert stored(series.take("b 1\na 2\n")) == {"b": 1, "a": 2, **report(1, 2, 2)}
+
+
+@pytest.mark.parametrize(
+    ("limits", "error"),
+    [
+        (Limits(samples=1), "sample limit exceeded (2 samples)"),
+        (Limits(labels=3), "label_limit exceeded (4 labels, limit 3)"),
+        (Limits(name_length=8), "label_name_length_limit exceeded (label 'long_name')"),
+        (Limits(value_length=10), "label_value_length_limit exceeded (label 'long_name')"),
+    ],
+)
+def test_a_page_beyond_a_limit_fails_as_a_whole_every_time(limits: Limits, error: str) -> None:
+    series = Series(limits=limits)
+    for _ in range(2):
+        scraped = series.take('a 1\na_metric_of_long_name{long_name="long value!"} 1\n')
+        assert scraped.error.startswith(error)
+        assert stored(scraped) == report(0, 0, 0)
+
+
+def test_a_page_just_within_its_limits_is_taken() -> None:
+    limits = Limits(samples=1, labels=4, name_length=8, value_length=6)
+    assert Series(limits=limits).take('a{x="y"} 1\n').error == ""
+
+
+def test_the_content_type_tells_openmetrics() -> None:
+    kind = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    assert "EOF" in Series().take("a 1\n", content_type=kind).error
+    assert Series().take("a 1\n# EOF\n", content_type=kind).error == ""
+
+
+def test_times_of_the_target_are_kept_apart() -> None:
+    scraped = Series().take("a 1 1000\nb 2\n")
+    assert stored(scraped) == {"b": 2, **report(1, 2, 1)}
+    [sample] = scraped.timed
+    assert (_shown(sample.labels), sample.ts_ms, sample.value) == ("a", 1000, 1)
+
+
+def test_times_of_the_target_may_be_ignored() -> None:
+    scraped = Series(honor_timestamps=False).take("a 1 1000\n")
+    assert stored(scraped)["a"] == 1
+    assert scraped.timed == ()
+
+
+def test_of_a_series_that_stands_there_twice_the_first_counts() -> None:
+    series = Series()
+    for value in (1, 2):
+        scraped = series.take(f'a{{x="1",y="2"}} {value}\na{{y="2",x="1"}} 9\n')
+        assert stored(scraped)['a{x="1", y="2"}'] == value
+        assert scraped.duplicates == 1
+
+
+def test_a_target_with_many_series_that_come_and_go_is_forgotten_in_time() -> None:
+    series = Series()
+    pages = ["".join(f"m{turn}_{n} 1\n" for n in range(400)) for turn in range(6)]
+    for page in pages:
+        assert stored(series.take(page))["scrape_series_added"] == 400
+    assert len(series.series._labels) < 2400
+    assert stored(series.take(pages[-1]))["scrape_series_added"] == 0
+
+
+def test_metadata_and_exemplars_are_told() -> None:
+    kind = "application/openmetrics-text"
+    page = '# TYPE a counter\na_total 1 # {x="y"} 1\n# EOF\n'
+    scraped = Series().take(page, content_type=kind)
+    assert scraped.metadata["a"].type == "counter"
+    assert scraped.exemplars == 1
+
+
+def test_a_target_that_is_gone_ends_its_series_and_its_report() -> None:
+    series = Series()
+    series.take("a 1\n")
+    ends = stored(Scraped(series.series.end()))
+    assert set(ends.values()) == {"stale"}
+    assert len(ends) == 6
+
+
+def test_an_adopted_target_goes_on_with_its_series() -> None:
+    series, heir = Series(), Series(limits=Limits(samples=9))
+    series.take("a 1\nb 1\n")
+    heir.series.adopt(series.series)
+    assert stored(heir.take("b 2\n")) == {"b": 2, "a": "stale", **report(1, 1, 0)}
+
+
+def test_clashing_labels_are_renamed_unless_the_target_may_decide() -> None:
+    series = Labels.of({"job": "own", "exported_job": "taken", "x": "y"})
+    assert dict(with_target_labels(series, TARGET, honor=False)) == {
+        "job": "shop",
+        "instance": "web:80",
+        "exported_job": "taken",
+        "exported_exported_job": "own",
+        "x": "y",
+    }
+    assert dict(with_target_labels(series, TARGET, honor=True)) == {
+        "job": "own",
+        "instance": "web:80",
+        "exported_job": "taken",
+        "x": "y",
+    }
+
+
+def test_a_scrape_lies_on_its_slot_unless_it_began_late() -> None:
+    minute = timedelta(minutes=1)
+    assert scrape_time(T0, T0 + 0.6 * SECOND, minute) == T0
+    assert scrape_time(T0, T0 + 0.7 * SECOND, minute) == T0 + 0.7 * SECOND
