@@ -23,7 +23,7 @@ def add(total: Floats, carry: Floats, term: Floats) -> None:
 
 
 def tree_sum(block: Floats, *, axis: int) -> tuple[Floats, Floats]:
-    """Return total and carry of a sum along `axis`, by halves; O(log n) NumPy calls.
+    """Return total and carry of a sum along `axis`, not empty, by halves; O(log n) NumPy calls.
 
     As exact as the sequential form, but not bit-identical to it. An infinite total has no carry.
     """
@@ -35,9 +35,6 @@ def tree_sum(block: Floats, *, axis: int) -> tuple[Floats, Floats]:
         total, carry = _paired(total[: 2 * half], carry[: 2 * half])
         total = np.concatenate([total, rest_total])
         carry = np.concatenate([carry, rest_carry])
-    if not len(total):
-        empty = np.zeros(total.shape[1:])
-        return empty, empty.copy()
     return total[0].copy(), carry[0].copy()
 
 

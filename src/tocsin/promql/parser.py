@@ -22,7 +22,7 @@ from tocsin.model.matchers import Matcher, MatchOp, matcher
 from tocsin.model.pattern import pattern
 from tocsin.promql import ast
 from tocsin.promql.errors import ParseError
-from tocsin.promql.lexer import MAX_DEPTH, Site, position
+from tocsin.promql.lexer import Site, position
 from tocsin.promql.literals import restore
 from tocsin.promql.normalise import Normalised, normalise
 
@@ -38,6 +38,14 @@ class Grammar:
 
 
 DEFAULT = Grammar()
+# Evaluation takes up to 7 Python frames for a call within a call, 3 for an operator; the
+# interpreter allows 1,000 in all.
+_DEEPEST = 240
+_DEPTH_COST: dict[type, int] = {
+    promql_parser.Call: 3,
+    promql_parser.AggregateExpr: 3,
+    promql_parser.SubqueryExpr: 3,
+}
 _EXPERIMENTAL_AGGREGATORS = frozenset(("limitk", "limit_ratio"))
 _SMOOTHING = "double_exponential_smoothing"
 
@@ -96,11 +104,12 @@ class _Converter:
         }
 
     def expr(self, node: Any) -> ast.Expr:
-        self._depth += 1
-        if self._depth > MAX_DEPTH:
+        cost = _DEPTH_COST.get(type(node), 1)
+        self._depth += cost
+        if self._depth > _DEEPEST:
             raise ParseError("expression is nested too deeply")
         converted = self._kinds[type(node)](node)
-        self._depth -= 1
+        self._depth -= cost
         return converted
 
     def _selector(self, node: Any) -> ast.VectorSelector:

@@ -8,8 +8,10 @@ import pytest
 
 from tocsin.model.errors import InvalidInput, LimitExceeded
 from tocsin.model.labels import Labels
+from tocsin.model.matchers import matcher
 from tocsin.model.sample import STALE
 from tocsin.model.tenant import TenantId
+from tocsin.promql import ast
 from tocsin.promql.engine import Engine
 from tocsin.promql.errors import ExecutionError, ParseError, QueryTimeout, TooManySamples
 from tocsin.promql.fakes import MemorySeries
@@ -82,6 +84,22 @@ def test_a_range_query_of_a_scalar_is_one_series_without_labels(series: MemorySe
     assert isinstance(found.value, Matrix)
     assert found.value.series[0].values.tolist() == [0, 1, 2]
     assert found.value.series[0].labels == Labels()
+
+
+@pytest.mark.parametrize(
+    "tree",
+    [
+        ast.Call("abs", (ast.Call("time"),)),
+        ast.Call("vector", (ast.Call("vector", (ast.NumberLiteral(1.0),)),)),
+        ast.Call("rate", (ast.NumberLiteral(1.0),)),
+        ast.Negation(ast.MatrixSelector(ast.VectorSelector((matcher("a", "=", "b"),)), 1)),
+    ],
+)
+def test_a_tree_with_operands_of_a_wrong_type_is_an_error(
+    series: MemorySeries, tree: ast.Expr
+) -> None:
+    with pytest.raises(ExecutionError):
+        Engine(series).instant(TENANT, tree, at_ms=0)
 
 
 @pytest.mark.parametrize("query", ["x[5m]", '"a"', "x[5m:]"])
@@ -205,6 +223,24 @@ def test_steps_that_make_no_sense_are_refused(
     start, end, step = steps
     with pytest.raises(InvalidInput, match=reason):
         Engine(series).range(TENANT, "1", start_ms=start, end_ms=end, step_ms=step)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "abs(" * 79 + "x" + ")" * 79,
+        "max(" * 79 + "x" + ")" * 79,
+        "+".join(["x"] * 239),
+        "x" + " ^ x" * 238,
+        "-" * 199 + "x",
+        "(" * 199 + "x" + ")" * 199,
+        "last_over_time(" * 39 + "x" + "[5m:1m])" * 39,
+    ],
+)
+def test_the_deepest_expressions_allowed_can_be_evaluated(series: MemorySeries, query: str) -> None:
+    engine = Engine(series)
+    engine.instant(TENANT, query, at_ms=10 * MINUTE)
+    engine.range(TENANT, query, start_ms=0, end_ms=MINUTE, step_ms=MINUTE)
 
 
 def test_as_many_points_as_allowed_are_answered(series: MemorySeries) -> None:

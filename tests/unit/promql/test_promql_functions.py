@@ -204,12 +204,6 @@ def test_an_unknown_function_in_a_tree_is_an_error() -> None:
         Engine(MemorySeries()).instant(TENANT, Call("nope"), at_ms=0)
 
 
-@pytest.mark.parametrize("call", [Call("abs", (Call("time"),)), Call("vector", (Call("vector"),))])
-def test_a_tree_of_wrong_types_is_an_error(call: Call) -> None:
-    with pytest.raises((ExecutionError, IndexError)):
-        Engine(MemorySeries()).instant(TENANT, call, at_ms=0)
-
-
 BUCKETS = {
     "h_bucket,le=0.1": 10.0,
     "h_bucket,le=1": 30.0,
