@@ -128,31 +128,27 @@ class Collector:
         """Collect from a source for ever, once per slot."""
         slot = slots.after(self._clock.now())
         while True:
-            reached = await self._reached(slot, slots.interval)
-            began = self._clock.now()
-            if reached:
-                await self._collect(tenant, source, slot, began)
-            now = self._clock.now()
-            slot, missed = slots.following(slot, now) if reached else (slots.after(now), 0)
+            slot = await self._reached(slots, slot)
+            await self._collect(tenant, source, slot)
+            slot, missed = slots.following(slot, self._clock.now())
             self._instruments.missed.labels(tenant).inc(missed)
 
-    async def _collect(
-        self, tenant: TenantId, source: Source, slot: datetime, began: datetime
-    ) -> None:
+    async def _collect(self, tenant: TenantId, source: Source, slot: datetime) -> None:
         try:
-            await source.collect(slot, began)
+            await source.collect(slot, self._clock.now())
         except Exception as error:  # noqa: BLE001 - edge of the task loop
             self._instruments.failures.labels(tenant, source.name).inc()
             _LOG.bug("Collecting failed", error, tenant=tenant, source=source.name)
 
-    async def _reached(self, slot: datetime, interval: timedelta) -> bool:
-        """Wait for `slot`; False when the clock was put back meanwhile and it is not near."""
-        try:
-            async with asyncio.timeout((interval + _PATIENCE).total_seconds()):
-                await self._clock.sleep_until(slot)
-        except TimeoutError:
-            return False
-        return True
+    async def _reached(self, slots: Slots, slot: datetime) -> datetime:
+        """Wait for `slot` and return it; the next one near when the clock is put back meanwhile."""
+        while True:
+            try:
+                async with asyncio.timeout((slots.interval + _PATIENCE).total_seconds()):
+                    await self._clock.sleep_until(slot)
+                    return slot
+            except TimeoutError:
+                slot = slots.after(self._clock.now())
 
     async def _replace(self, old: _Running, new: Mapping[str, Source]) -> None:
         """Stop a source; one of the same identity goes on with its series, else they end."""

@@ -122,33 +122,33 @@ class RuleGroups:
         """Evaluate a group for ever, once per slot."""
         interval = run.spec.group.interval
         slots = Slots.named(f"{run.spec.tenant};{run.spec.group.key}", interval)
+        instruments = self._near.instruments
         slot = slots.after(self._clock.now())
         while True:
-            reached = await self._reached(slot, interval)
-            began = self._clock.now()
-            if reached:
-                await self._round(run, slot, lag=began - slot)
-            now = self._clock.now()
-            slot, missed = slots.following(slot, now) if reached else (slots.after(now), 0)
-            self._near.instruments.iterations.labels(run.spec.tenant).inc(reached + missed)
-            self._near.instruments.missed.labels(run.spec.tenant).inc(missed)
+            slot = await self._reached(slots, slot)
+            await self._round(run, slot)
+            slot, missed = slots.following(slot, self._clock.now())
+            instruments.iterations.labels(run.spec.tenant).inc(1 + missed)
+            instruments.missed.labels(run.spec.tenant).inc(missed)
 
-    async def _round(self, run: GroupRun, slot: datetime, *, lag: timedelta) -> None:
+    async def _round(self, run: GroupRun, slot: datetime) -> None:
         tenant = run.spec.tenant
+        lag = self._clock.now() - slot
         self._near.instruments.lag.labels(tenant).set(lag.total_seconds())
         try:
             await run.evaluate(slot)
         except Exception as error:  # noqa: BLE001 - edge of the task loop
             _LOG.bug("Rule group failed", error, tenant=tenant)
 
-    async def _reached(self, slot: datetime, interval: timedelta) -> bool:
-        """Wait for `slot`; False when the clock was put back meanwhile and it is not near."""
-        try:
-            async with asyncio.timeout((interval + _PATIENCE).total_seconds()):
-                await self._clock.sleep_until(slot)
-        except TimeoutError:
-            return False
-        return True
+    async def _reached(self, slots: Slots, slot: datetime) -> datetime:
+        """Wait for `slot` and return it; the next one near when the clock is put back meanwhile."""
+        while True:
+            try:
+                async with asyncio.timeout((slots.interval + _PATIENCE).total_seconds()):
+                    await self._clock.sleep_until(slot)
+                    return slot
+            except TimeoutError:
+                slot = slots.after(self._clock.now())
 
 
 def _specs(tenant: TenantId, rules: TenantRules) -> list[GroupSpec]:
