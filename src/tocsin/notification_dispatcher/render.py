@@ -6,7 +6,6 @@ better than none, so such a text is rendered again over fewer alerts, down to a 
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from datetime import datetime
 
@@ -34,7 +33,7 @@ class GroupRenderer(Renderer):
         self._templates = templates
         self._notification = notification
         self._external_url = external_url
-        self._data = functools.cache(self._data_of)
+        self._data: dict[int, object] = {}  # by how many alerts it shows
 
     def text(self, template: str) -> str:
         """Return the rendered text. Raises InvalidInput."""
@@ -56,7 +55,9 @@ class GroupRenderer(Renderer):
         return self._over(total, template, as_html=as_html)
 
     def _over(self, count: int, template: str, *, as_html: bool) -> str:
-        return self._templates.render(template, self._data(count), html=as_html)
+        if count not in self._data:
+            self._data[count] = self._data_of(count)
+        return self._templates.render(template, self._data[count], html=as_html)
 
     def _data_of(self, count: int) -> object:
         every = self._notification.alerts
