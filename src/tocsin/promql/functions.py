@@ -16,6 +16,7 @@ from tocsin.promql.ast import Call, Expr, MatrixSelector, NumberLiteral, VectorS
 from tocsin.promql.errors import ExecutionError
 from tocsin.promql.grid import Bools, Floats, Grid
 from tocsin.promql.histogram import histogram_fraction, histogram_quantile, histogram_quantiles
+from tocsin.promql.info import info
 from tocsin.promql.label_functions import (
     label_join,
     label_replace,
@@ -300,6 +301,7 @@ FUNCTIONS: dict[str, Function] = {
     "sort_desc": _sort_desc,
     "sort_by_label": sort_by_label,
     "sort_by_label_desc": sort_by_label_desc,
+    "info": info,
     "label_replace": label_replace,
     "label_join": label_join,
     "absent": _absent,

@@ -90,6 +90,7 @@ class _Converter:
         self._calls = iter(ready.sites.calls)
         self._aggregations = iter(ready.sites.aggregations)
         self._depth = 0
+        self._free: Any = None  # the selector that may match anything: info()'s second operand
         self._kinds: dict[type, Callable[[Any], ast.Expr]] = {
             promql_parser.NumberLiteral: lambda node: ast.NumberLiteral(node.val),
             promql_parser.StringLiteral: lambda node: ast.StringLiteral(restore(node.val)),
@@ -118,7 +119,7 @@ class _Converter:
         found = [self._matcher(m) for m in node.matchers.matchers]
         if node.name:
             found.insert(0, matcher(METRIC_NAME, MatchOp.EQUAL, restore(node.name)))
-        if all(m.matches("") for m in found):
+        if all(m.matches("") for m in found) and node is not self._free:
             raise ParseError("vector selector must contain at least one non-empty matcher")
         return ast.VectorSelector(tuple(found), self._ms(node.offset), self._at(node.at))
 
@@ -190,7 +191,14 @@ class _Converter:
         renamed = self._grammar.mode == "2.42" and name == _SMOOTHING
         if node.func.experimental and not self._grammar.experimental and not renamed:
             raise self._error(site, f'function "{name}" is not enabled')
-        return ast.Call(name, tuple(self.expr(arg) for arg in node.args), self._places(site))
+        return ast.Call(name, self._arguments(name, node.args), self._places(site))
+
+    def _arguments(self, name: str, nodes: list[Any]) -> tuple[ast.Expr, ...]:
+        found = []
+        for i, node in enumerate(nodes):
+            self._free = node if name == "info" and i == 1 else None
+            found.append(self.expr(node))
+        return tuple(found)
 
     def _places(self, site: Site | None) -> tuple[str, ...]:
         if site is None:
