@@ -24,7 +24,7 @@ AGGREGATORS = frozenset(
         *("count_values", "quantile", "limitk", "limit_ratio"),
     )
 )
-_KEYWORDS = frozenset(
+KEYWORDS = frozenset(
     (
         *("and", "or", "unless", "atan2", "bool", "by", "without", "on", "ignoring"),
         *("group_left", "group_right", "offset", "fill", "fill_left", "fill_right"),
@@ -172,7 +172,7 @@ class SiteReader:
     def _name(self, word: Word, after: Word | None) -> None:
         if word.keyword in ("by", "without") and self._pending is not None:
             self._pending, self._grouping = None, self._pending
-        elif after is not None and word.keyword not in _KEYWORDS:
+        elif after is not None and word.keyword not in KEYWORDS:
             aggregates = word.keyword in AGGREGATORS
             if after.text == "(" or (aggregates and after.keyword in ("by", "without")):
                 self._pending = Site(word.text, word.at)

@@ -22,7 +22,7 @@ from tocsin.model.matchers import Matcher, MatchOp, matcher
 from tocsin.model.pattern import pattern
 from tocsin.promql import ast
 from tocsin.promql.errors import ParseError
-from tocsin.promql.lexer import Site, position
+from tocsin.promql.lexer import KEYWORDS, Kind, Site, position, words
 from tocsin.promql.literals import restore
 from tocsin.promql.normalise import Normalised, normalise
 
@@ -76,8 +76,20 @@ def _explained(reason: str, text: str, ready: Normalised) -> ParseError:
         reason = re.sub(r"'(\w+)'", r'"\1"', reason)
         return ParseError(reason, line=line, column=column)
     if reason == "invalid promql query":
-        return ParseError("no expression found in input" if not ready.text else "unexpected input")
+        return _unexpected(text)
     return ParseError(reason)
+
+
+def _unexpected(text: str) -> ParseError:
+    """Return the error for text that is no sentence of the grammar, which says no more."""
+    found = words(text)
+    if not found:
+        return ParseError("no expression found in input")
+    last = found[-1]
+    if last.keyword in KEYWORDS or (last.kind is Kind.SIGN and last.text not in ")]}"):
+        line, column = position(text, len(text))
+        return ParseError("unexpected end of input", line=line, column=column)
+    return ParseError("unexpected input")
 
 
 class _Converter:

@@ -161,7 +161,9 @@ def test_equal_trees_from_different_places_are_equal() -> None:
     ("text", "message"),
     [
         ("", "1:1: parse error: no expression found in input"),
-        ("x +", "1:1: parse error: unexpected input"),
+        ("x +", "1:4: parse error: unexpected end of input"),
+        ("x and on", "1:9: parse error: unexpected end of input"),
+        ("x y", "1:1: parse error: unexpected input"),
         ("x[0s]", "1:3: parse error: duration must be greater than 0"),
         ("x[", "1:3: parse error: unexpected 'end of input', expected duration"),
         ("x offset (5m", "1:13: parse error: unclosed left parenthesis"),

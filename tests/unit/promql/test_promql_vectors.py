@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tocsin.model.labels import Labels
@@ -173,6 +173,7 @@ def test_a_gauge_under_rate_is_told() -> None:
     )
 
 
+@settings(max_examples=15)
 @given(st.lists(st.floats(-1e6, 1e6), min_size=129, max_size=300))
 def test_large_groups_sum_exactly(values: list[float]) -> None:
     text = "\n".join(f"m i={i} {value!r}" for i, value in enumerate(values))
