@@ -40,7 +40,7 @@ from tocsin.config_loader.server import (
 from tocsin.config_loader.tenants import TenantReader, read_alertmanager
 from tocsin.config_loader.tree import ListNode, MapNode, Node, ScalarNode, Section, parse
 from tocsin.metrics_collector.config import MetricsConfig
-from tocsin.model.errors import ConfigError, Problem
+from tocsin.model.errors import Problem
 from tocsin.model.settings import PathPart
 from tocsin.model.tenant import TenantId
 from tocsin.notification_dispatcher.registry import Providers, providers
@@ -61,7 +61,7 @@ def load(
     """Read and check the configuration at `path`, and every file it names.
 
     `environ` gives the variables, `known` the providers (default: built-in and installed ones).
-    Raises ConfigError with every problem found. Blocks on disk.
+    Raises Refused (a ConfigError) with every problem found. Blocks on disk.
     """
     path, report = Path(path), Report()
     reading = _Reading(path, schema_for(known or providers()), report)
@@ -83,7 +83,7 @@ def load_alertmanager(
     """Read an unchanged alertmanager.yml as the configuration of one tenant without tokens.
 
     Variables are not expanded. What Alertmanager takes from flags (listen address, storage)
-    has its default and `auth` is none: the caller lays its flags over. Raises ConfigError.
+    has its default and `auth` is none: the caller lays its flags over. Raises Refused.
     """
     path, report = Path(path), Report()
     schema = schema_for(known or providers())
@@ -91,7 +91,7 @@ def load_alertmanager(
     settings = read_alertmanager(text, path, schema=schema, report=report, dialect=dialect)
     report.raise_if_any()
     if settings is None:
-        raise ConfigError((Problem("the file could not be read", str(path)),))
+        raise report.refused(Problem("the file could not be read", str(path)))
     only = TenantSettings(
         id=tenant,
         name=tenant,
@@ -115,11 +115,11 @@ class _Reading:
     report: Report
 
     def root(self, environ: Mapping[str, str]) -> Section:
-        """Return the parsed file with its variables expanded. Raises ConfigError."""
+        """Return the parsed file with its variables expanded. Raises Refused."""
         document = parse(_text(self.path, self.report), file=str(self.path))
         self.report.broken(document.problems)
         if document.root is None:
-            raise ConfigError(in_file_order(self.report.problems))
+            raise self.report.refused()
         expanded = expand(document.root, environ, spared=_spared)
         self.report.broken(expanded.problems)
         return expanded.section
@@ -212,4 +212,4 @@ def _text(path: Path, report: Report) -> str:
     try:
         return report.files.text(path)
     except Unreadable as error:
-        raise ConfigError((Problem(str(error)),)) from error
+        raise report.refused(Problem(str(error))) from error

@@ -5,12 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from tocsin.config_loader.files import Files
+from tocsin.config_loader.files import Files, Sources
 from tocsin.config_loader.tree import ListNode, MapNode, Place, Section, places
 from tocsin.model.errors import ConfigError, Problem
 from tocsin.model.settings import Finding, PathPart
 
 _Spot = tuple[str, int, int]
+
+
+class Refused(ConfigError):
+    """A load failed. `sources` is what it read: a change there may mend it, so watch them."""
+
+    def __init__(self, problems: Iterable[Problem], sources: Sources) -> None:
+        super().__init__(in_file_order(problems))
+        self.sources = sources
 
 
 @dataclass(slots=True)
@@ -67,9 +75,13 @@ class Report:
         return all((file, spot.line, spot.column) not in self._torn for spot in spots)
 
     def raise_if_any(self) -> None:
-        """Raise ConfigError with every problem, in file order, if there is one."""
+        """Raise Refused with every problem, in file order, if there is one."""
         if self.problems:
-            raise ConfigError(in_file_order(self.problems))
+            raise self.refused()
+
+    def refused(self, *more: Problem) -> Refused:
+        """Return the error that ends the load, with `more` problems."""
+        return Refused([*self.problems, *more], self.files.sources())
 
 
 def in_file_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:

@@ -31,7 +31,7 @@ from tocsin.rule_engine.check import check_settings
 from tocsin.rule_engine.config import RuleFile, RuleSettings
 from tocsin.security.permissions import Role
 
-_PLATFORM_ROLES = (Role.PLATFORM_ADMIN, Role.OWNER)
+_TENANT_ROLES = (Role.WRITER, Role.VIEWER, Role.RESPONDER, Role.EDITOR, Role.TENANT_ADMIN)
 _NO_ROUTES = "route: {receiver: default}\nreceivers: [{name: default}]\n"
 
 
@@ -145,8 +145,8 @@ def check_tokens(tokens: Iterable[TokenConfig]) -> list[Finding]:
     for index, token in enumerate(tokens):
         if token.name in names:
             found.append(Finding((index, "name"), f'a token named "{token.name}" exists already'))
-        if token.role in _PLATFORM_ROLES:
-            message = f"role {token.role} is not for tenants; put the token under server.tokens"
+        if token.role not in _TENANT_ROLES:
+            message = f"role {token.role} is not for tenants; use one of {', '.join(_TENANT_ROLES)}"
             found.append(Finding((index, "role"), message))
         names.add(token.name)
     return found

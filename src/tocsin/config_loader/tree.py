@@ -300,7 +300,7 @@ class _Composer:
 
     def _check_tag(self, event: _Opening, wanted: str) -> None:
         if event.tag is not None and event.tag not in ("!", wanted):
-            shown = event.tag.replace(_CORE, "!!", 1)
+            shown = event.tag.replace(_CORE, "!!", 1)[:40]
             self._note(_place(event), f"tag {shown} is not supported here")
 
     def _sequence(self, event: Event, *, depth: int) -> _Composed:

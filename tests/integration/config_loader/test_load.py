@@ -12,6 +12,7 @@ from tocsin.alert_manager.matcher_syntax import MatcherMode
 from tocsin.config_loader.load import load, load_alertmanager
 from tocsin.config_loader.loaded import Loaded, TenantSettings
 from tocsin.config_loader.receivers import Dialect
+from tocsin.config_loader.report import Refused
 from tocsin.config_loader.server import Auth
 from tocsin.model.errors import ConfigError
 from tocsin.model.tenant import TenantId
@@ -226,6 +227,20 @@ def test_files_that_are_no_text_or_too_large_are_problems(tmp_path: Path) -> Non
     path.write_bytes(b"#" * ((1 << 20) + 1))
     with pytest.raises(ConfigError, match="is too large"):
         load(path)
+
+
+def test_a_refused_load_tells_what_it_read_so_that_the_mending_is_noticed(tmp_path: Path) -> None:
+    path = write(tmp_path, MINIMAL + "rule_files: [new.yml]\n", new__yml="groups: [")
+    with pytest.raises(Refused) as refused:
+        load(path, environ={})
+    sources = refused.value.sources
+    assert sources.files == (path, tmp_path / "new.yml")
+    assert sources.digest() == sources.hash
+    (tmp_path / "new.yml").write_text(RULES)
+    assert sources.digest() != sources.hash
+    with pytest.raises(Refused) as refused:
+        load(tmp_path / "nowhere.yaml")
+    assert refused.value.sources.files == (tmp_path / "nowhere.yaml",)
 
 
 def test_a_drop_in_is_one_tenant_without_tokens(tmp_path: Path) -> None:
