@@ -12,6 +12,7 @@ from __future__ import annotations
 import functools
 import heapq
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from tocsin.alert_manager.route import Route
@@ -19,6 +20,19 @@ from tocsin.model.alert import Alert
 from tocsin.model.labels import Labels
 
 GroupId = tuple[int, Labels]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an alert belongs: a route and the labels of its group there."""
+
+    route: Route
+    labels: Labels
+
+    @property
+    def id(self) -> GroupId:
+        """Return the id of the group."""
+        return self.route.index, self.labels
 
 
 class Group:
@@ -82,16 +96,16 @@ class Groups:
         return [g for g in named.values() if g.route.receiver == receiver]
 
     def insert(
-        self, route: Route, alert: Alert, *, now: datetime, not_before: datetime | None
+        self, place: Place, alert: Alert, *, now: datetime, not_before: datetime | None
     ) -> None:
-        """Put `alert` into its group of `route`, which is made when there is none.
+        """Put `alert` into the group of `place`, which is made when there is none.
 
         `not_before` holds back the first flush of a new group.
         """
-        labels = route.group_labels(alert.labels)
-        group = self._all.get((route.index, labels))
+        group = self._all.get(place.id)
         if group is None:
-            group = Group(route, labels, _first_due(route, alert, now, not_before))
+            due = _first_due(place.route, alert, now, not_before)
+            group = Group(place.route, place.labels, due)
             self.add(group)
         group.members[alert.labels] = None
         group.announced.pop(alert.labels, None)

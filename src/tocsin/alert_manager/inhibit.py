@@ -59,6 +59,8 @@ class Inhibitor:
 
     def learn(self, alert: Alert) -> None:
         """Take note of a new or changed alert."""
+        if not self._rules:
+            return
         for at in self._sides(alert.labels).source:
             values = self._rules[at].values(alert.labels)
             self._sources[at].setdefault(values, {})[alert.labels] = alert

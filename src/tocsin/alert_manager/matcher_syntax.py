@@ -30,6 +30,7 @@ _CLASSIC_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)
 _CLASSIC = re.compile(
     r"\s*([a-zA-Z_:][a-zA-Z0-9_:]*)\s*(=~|=|!=|!~)\s*(.*?)\s*", re.DOTALL | re.ASCII
 )
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _RESERVED = set("{}!=~,\\\"'`")
 _OP_ORDER = {op: rank for rank, op in enumerate(MatchOp)}
 _ESCAPES = {"n": "\n", '"': '"', "\\": "\\"}
@@ -46,7 +47,7 @@ def valid_name(name: str, mode: MatcherMode) -> bool:
     """Tell whether `name` is a label name in this mode."""
     if mode is MatcherMode.CLASSIC:
         return _CLASSIC_NAME.fullmatch(name) is not None
-    return bool(name) and not any("\ud800" <= c <= "\udfff" for c in name)
+    return bool(name) and (name.isascii() or not _LONE_SURROGATE.search(name))
 
 
 def parse_matcher(text: str, mode: MatcherMode) -> Matcher:

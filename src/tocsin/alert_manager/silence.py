@@ -11,9 +11,9 @@ from enum import StrEnum
 
 import msgspec
 
-from tocsin.alert_manager.memo import Memo
+from tocsin.alert_manager.silence_index import SilenceIndex
 from tocsin.model.labels import Labels
-from tocsin.model.matchers import Matcher, Matchers, MatchOp, all_match, matcher
+from tocsin.model.matchers import Matcher, Matchers, MatchOp, matcher
 
 RETENTION = timedelta(hours=120)  # as long as Alertmanager keeps an ended silence
 NOT_FOUND = "silence not found"
@@ -96,20 +96,15 @@ def expired(silence: Silence, now: datetime) -> Silence:
 class Silences:
     """All silences of one tenant, and which of them match a label set.
 
-    Every silence is filed under one of its equality matchers, on the label with the most
-    distinct values, so that a label set is tested against few; the rest is tested in full.
-    What matches is remembered per label set until a silence is added or removed; whether it is
-    active depends on the time in question alone.
+    The index over matchers is made anew at the first question after a silence was added or
+    removed; whether a silence is active depends on the time in question alone.
     """
 
     def __init__(self, silences: Iterable[Silence] = ()) -> None:
         """Take silences as stored. Raises InvalidInput on a bad pattern."""
         self._all: dict[str, Silence] = {}
         self._matchers: dict[str, Matchers] = {}
-        self._filed: dict[str, dict[str, list[str]]] = {}
-        self._unfiled: list[str] = []
-        self._memo: Memo[Labels, tuple[str, ...]] = Memo()
-        self._stale = True
+        self._index: SilenceIndex | None = None
         for silence in silences:
             self._keep(silence)
 
@@ -130,8 +125,7 @@ class Silences:
             self._keep(msgspec.structs.replace(posted, updated_at=now))
             return posted.id
         starts = max(posted.starts_at, now)
-        fresh = msgspec.structs.replace(posted, id=new_id, starts_at=starts, updated_at=now)
-        self._keep(fresh)
+        self._keep(msgspec.structs.replace(posted, id=new_id, starts_at=starts, updated_at=now))
         if old is not None:
             self._all[old.id] = expired(old, now)
         return new_id
@@ -147,57 +141,19 @@ class Silences:
         gone = [s.id for s in self if s.ends_at < before]
         for silence_id in gone:
             del self._all[silence_id], self._matchers[silence_id]
-        self._stale = self._stale or bool(gone)
+        if gone:
+            self._index = None
 
     def silencing(self, labels: Labels, now: datetime) -> tuple[str, ...]:
         """Return the ids of the active silences that match, sorted."""
         if not self._all:
             return ()
-        matching = self._matching(labels)
+        if self._index is None:
+            self._index = SilenceIndex(dict(self._matchers))
+        matching = self._index.matching(labels)
         return tuple(i for i in matching if self._all[i].state(now) is SilenceState.ACTIVE)
 
     def _keep(self, silence: Silence) -> None:
         self._matchers[silence.id] = tuple(m.compiled() for m in silence.matchers)
         self._all[silence.id] = silence
-        self._stale = True
-
-    def _matching(self, labels: Labels) -> tuple[str, ...]:
-        if self._stale:
-            self._file()
-        return self._memo.recall(labels, lambda: tuple(sorted(self._test(labels))))
-
-    def _test(self, labels: Labels) -> Iterator[str]:
-        for name, by_value in self._filed.items():
-            for silence_id in by_value.get(labels.value(name), ()):
-                if all_match(self._matchers[silence_id], labels):
-                    yield silence_id
-        for silence_id in self._unfiled:
-            if all_match(self._matchers[silence_id], labels):
-                yield silence_id
-
-    def _file(self) -> None:
-        self._filed, self._unfiled, self._memo = {}, [], Memo()
-        spread = _spread(self._matchers.values())
-        for silence_id, matchers in self._matchers.items():
-            fixed = [m for m in matchers if _is_fixed(m)]
-            if fixed:
-                best = max(fixed, key=lambda m: (spread[m.name], m.name))
-                self._filed.setdefault(best.name, {}).setdefault(best.value, []).append(silence_id)
-            else:
-                self._unfiled.append(silence_id)
-        self._stale = False
-
-
-def _is_fixed(m: Matcher) -> bool:
-    """An empty value also matches by absence, so it files nothing."""
-    return m.op is MatchOp.EQUAL and bool(m.value)
-
-
-def _spread(all_matchers: Iterable[Matchers]) -> dict[str, int]:
-    """Count the distinct values silences ask of each label."""
-    values: dict[str, set[str]] = {}
-    for matchers in all_matchers:
-        for m in matchers:
-            if _is_fixed(m):
-                values.setdefault(m.name, set()).add(m.value)
-    return {name: len(seen) for name, seen in values.items()}
+        self._index = None

@@ -22,8 +22,9 @@ from tocsin.alert_manager.config import (
     from_source,
 )
 from tocsin.alert_manager.fingerprint import fingerprint
-from tocsin.alert_manager.grouping import Group, Groups
+from tocsin.alert_manager.grouping import Group, Groups, Place
 from tocsin.alert_manager.inhibit import Inhibitor
+from tocsin.alert_manager.memo import Memo
 from tocsin.alert_manager.mute import muted_by
 from tocsin.alert_manager.notify_decision import InFlight, LogRecord
 from tocsin.alert_manager.route import Route, Router
@@ -183,18 +184,23 @@ class TenantState:
     def _use(self, config: EngineConfig) -> None:
         self.config = config
         self._router = Router(config.route)
+        self._places: Memo[Labels, tuple[Place, ...]] = Memo()
         self._inhibitor = Inhibitor(config.inhibit_rules, self.alerts.values())
 
     def _place(self, alert: Alert, now: datetime) -> None:
-        for route in self._router.match(alert.labels):
-            self.groups.insert(route, alert, now=now, not_before=self.not_before)
+        for place in self._places_of(alert.labels):
+            self.groups.insert(place, alert, now=now, not_before=self.not_before)
 
     def _has_group(self, labels: Labels) -> bool:
-        for route in self._router.match(labels):
-            group = self.groups.get((route.index, route.group_labels(labels)))
-            if group is not None and labels in group.members:
-                return True
-        return False
+        groups = (self.groups.get(place.id) for place in self._places_of(labels))
+        return any(group is not None and labels in group.members for group in groups)
+
+    def _places_of(self, labels: Labels) -> tuple[Place, ...]:
+        return self._places.recall(labels, lambda: self._find_places(labels))
+
+    def _find_places(self, labels: Labels) -> tuple[Place, ...]:
+        routes = self._router.match(labels)
+        return tuple(Place(route, route.group_labels(labels)) for route in routes)
 
 
 def merge(old: Alert, new: Alert, now: datetime) -> Alert:

@@ -367,6 +367,17 @@ def test_a_clock_that_steps_back_a_little_changes_no_timer() -> None:
     assert story.state.next_due() == at(11)
 
 
+def test_sibling_routes_with_one_key_share_the_notification_log() -> None:
+    same = {"matchers": ["x=y"], "continue": True}
+    story = Story(config({**EVERY_SECOND, "routes": [same, same]}))
+    story.push(1, named("a", x="y", start=1))
+    assert len(story.state.groups) == 2
+    story.push(3.5, named("a", x="y", start=1, end=3.5))
+    story.until(8)
+    assert story.told() == ["2 a", "4 a!"]
+    assert not story.state.alerts
+
+
 def test_a_failing_sibling_never_makes_the_other_integration_say_it_again() -> None:
     two = (Integration("webhook[0]", send_resolved=True), Integration("slack[0]", True))
     story = Story(config(EVERY_SECOND, receivers={"team": two}), down={"slack[0]"})

@@ -555,6 +555,17 @@ async def test_what_came_in_and_what_stands_is_counted() -> None:
     await alerts.stop()
 
 
+async def test_the_fake_log_refuses_commits_when_told_to_and_bears_callers_that_left() -> None:
+    log = MemoryLog()
+    log.failing = True
+    with pytest.raises(NotDurable):
+        await log.commit(ACME, seq=1, delta=Delta())
+    log.failing = False
+    log.commit(ACME, seq=1, delta=Delta()).cancel()
+    await asyncio.sleep(0)
+    assert log.stored.applied == {ACME: 1}
+
+
 def test_deltas_join_without_what_was_replaced_among_them() -> None:
     first, second = (_notification(i) for i in ("n1", "n2"))
     old, new = _incident(alerts=1), _incident(alerts=2)

@@ -261,7 +261,10 @@ def test_every_matcher_of_a_silence_must_match() -> None:
     assert silences.silencing(Labels.of({"a": "x"}), NOW) == ()
 
 
-label_names, label_values = st.sampled_from("abc"), st.sampled_from(["", "x", "y", "x|y"])
+label_names, label_values = (
+    st.sampled_from("abc"),
+    st.sampled_from(["", "x", "y", "x|y", "x|", "x.*", ".*y", "[xy]+", "x{1,2}", ".*"]),
+)
 some_matchers = st.lists(
     st.builds(SilenceMatcher, label_names, label_values, st.booleans(), st.booleans()),
     min_size=1,
@@ -271,7 +274,7 @@ some_matchers = st.lists(
 
 @given(
     st.lists(some_matchers, max_size=8),
-    st.dictionaries(label_names, st.sampled_from(["x", "y", "z"])),
+    st.dictionaries(label_names, st.sampled_from(["x", "y", "xy", "xx\ny", "z"])),
 )
 def test_the_index_finds_what_a_full_search_finds(
     groups: list[tuple[SilenceMatcher, ...]], pairs: dict[str, str]
