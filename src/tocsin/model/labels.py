@@ -52,8 +52,8 @@ class Labels(Mapping[str, str]):
         """Build from pairs that are sorted already: 2.3 µs for four labels instead of 5.8."""
         part = Labels.__new__(Labels)
         part.pairs = pairs
-        part._map = dict(pairs)
-        part._hash = hash(pairs)
+        part._map = dict(pairs)  # noqa: SLF001  # our own class
+        part._hash = hash(pairs)  # noqa: SLF001  # our own class
         return part
 
     def merged(self, other: Mapping[str, str]) -> Labels:
