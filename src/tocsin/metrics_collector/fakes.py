@@ -17,7 +17,7 @@ from tocsin.metrics_collector.ports import (
     ReadFamilies,
     SampleSink,
 )
-from tocsin.model.errors import LimitExceeded, TocsinError, Unreachable
+from tocsin.model.errors import LimitExceeded, NotDurable, TocsinError, Unreachable
 from tocsin.model.labels import METRIC_NAME, Labels
 from tocsin.model.sample import Metadata, Sample
 from tocsin.model.series import Appended, Layout, Values
@@ -28,15 +28,20 @@ Points = list[tuple[int, float]]
 
 @dataclass(slots=True)
 class FakeSampleSink(SampleSink):
-    """Keeps every sample per tenant and series, in the order in which they came."""
+    """Keeps every sample per tenant and series, in the order in which they came.
+
+    While `broken` every method raises NotDurable.
+    """
 
     series: dict[TenantId, dict[Labels, Points]] = field(default_factory=dict)
     metadata: dict[tuple[TenantId, str], Metadata] = field(default_factory=dict)
     layouts: list[Layout] = field(default_factory=list)
     refuse: dict[str, int] = field(default_factory=dict)
+    broken: bool = False
 
     def append(self, tenant: TenantId, layout: Layout, ts_ms: int, values: Values) -> Appended:
         """Keep one value per series."""
+        self._check()
         self.layouts.append(layout)
         kept = self.series.setdefault(tenant, {})
         for labels, value in zip(layout.labels, values.tolist(), strict=True):
@@ -45,6 +50,7 @@ class FakeSampleSink(SampleSink):
 
     def append_samples(self, tenant: TenantId, samples: Sequence[Sample]) -> Appended:
         """Keep samples with their own times."""
+        self._check()
         kept = self.series.setdefault(tenant, {})
         for sample in samples:
             kept.setdefault(sample.labels, []).append((sample.ts_ms, sample.value))
@@ -52,7 +58,12 @@ class FakeSampleSink(SampleSink):
 
     def set_metadata(self, tenant: TenantId, metric: str, metadata: Metadata) -> None:
         """Keep the metadata of a family."""
+        self._check()
         self.metadata[tenant, metric] = metadata
+
+    def _check(self) -> None:
+        if self.broken:
+            raise NotDurable("the fake sink is broken")
 
     def points(self, tenant: TenantId, name: str, **labels: str) -> Points:
         """Return the samples of one series, oldest first."""

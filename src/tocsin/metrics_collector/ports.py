@@ -16,7 +16,10 @@ class SampleSink(Protocol):
     """Takes samples in; cheap, in memory, durable within a second."""
 
     def append(self, tenant: TenantId, layout: Layout, ts_ms: int, values: Values) -> Appended:
-        """Store one value per series of `layout`, all at `ts_ms`; staleness markers end series."""
+        """Store one value per series of `layout`, all at `ts_ms`; staleness markers end series.
+
+        Raises NotDurable; nothing was stored then. So do the other methods.
+        """
         ...
 
     def append_samples(self, tenant: TenantId, samples: Sequence[Sample]) -> Appended:

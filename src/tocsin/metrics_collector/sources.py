@@ -19,7 +19,7 @@ from tocsin.metrics_collector.views import TargetHealth, TargetView
 from tocsin.model.errors import TocsinError
 from tocsin.model.labels import Labels
 from tocsin.model.output import Batch, Output
-from tocsin.model.sample import Metadata
+from tocsin.model.sample import Metadata, Sample
 from tocsin.model.series import Appended
 from tocsin.model.slots import to_ms
 from tocsin.model.tenant import TenantId
@@ -39,19 +39,38 @@ class Store:
     def write(self, batches: Iterable[Batch], at: datetime, *, source: str) -> None:
         """Store batches at one time."""
         for batch in batches:
-            appended = self.sink.append(self.tenant, batch.layout, to_ms(at), batch.values)
-            self.count(appended, source=source)
+            try:
+                appended = self.sink.append(self.tenant, batch.layout, to_ms(at), batch.values)
+            except TocsinError as error:
+                appended = self._failed(error, len(batch.values))
+            self._count(appended, source=source)
 
-    def count(self, appended: Appended, *, source: str) -> None:
-        """Count what became of samples."""
+    def write_timed(self, samples: tuple[Sample, ...], *, source: str) -> None:
+        """Store samples with their own times."""
+        if not samples:
+            return
+        try:
+            appended = self.sink.append_samples(self.tenant, samples)
+        except TocsinError as error:
+            appended = self._failed(error, len(samples))
+        self._count(appended, source=source)
+
+    def _failed(self, error: TocsinError, count: int) -> Appended:
+        _LOG.error("Samples not stored", tenant=self.tenant, count=count, err=str(error))
+        return Appended(0, {"failed": count})
+
+    def _count(self, appended: Appended, *, source: str) -> None:
         self.instruments.samples.labels(self.tenant, source).inc(appended.stored)
         for reason, count in appended.refused.items():
             self.instruments.refused.labels(self.tenant, source, reason).inc(count)
 
     def describe(self, metadata: Mapping[str, Metadata]) -> None:
-        """Store type, help and unit of families."""
-        for name, each in metadata.items():
-            self.sink.set_metadata(self.tenant, name, each)
+        """Store type, help and unit of families; what cannot be stored is logged."""
+        try:
+            for name, each in metadata.items():
+                self.sink.set_metadata(self.tenant, name, each)
+        except TocsinError as error:
+            _LOG.error("Metadata not stored", tenant=self.tenant, err=str(error))
 
 
 class Source(ABC):
@@ -154,8 +173,7 @@ class TargetSource(Source):
     def _keep(self, scraped: Scraped, at: datetime) -> None:
         store, source = self.store, self.name
         store.write(scraped.batches, at, source=source)
-        if scraped.timed:
-            store.count(store.sink.append_samples(store.tenant, scraped.timed), source=source)
+        store.write_timed(scraped.timed, source=source)
         store.describe(scraped.metadata)
         store.instruments.exemplars.labels(store.tenant).inc(scraped.exemplars)
         if scraped.duplicates:

@@ -42,14 +42,20 @@ class FakeQueries(Queries):
 
 @dataclass(slots=True)
 class FakeSink(RuleSink):
-    """Keeps every sample per tenant and series; `refuse` is answered instead when set."""
+    """Keeps every sample per tenant and series; `refuse` is answered instead when set.
+
+    While `broken` it raises NotDurable.
+    """
 
     series: dict[TenantId, dict[Labels, list[tuple[int, float]]]] = field(default_factory=dict)
     layouts: list[Layout] = field(default_factory=list)
     refuse: dict[str, int] = field(default_factory=dict)
+    broken: bool = False
 
     def append(self, tenant: TenantId, layout: Layout, ts_ms: int, values: Values) -> Appended:
         """Keep one value per series."""
+        if self.broken:
+            raise NotDurable("the fake sink is broken")
         if self.refuse:
             return Appended(0, dict(self.refuse))
         self.layouts.append(layout)

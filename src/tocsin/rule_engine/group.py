@@ -182,7 +182,11 @@ class GroupRun:
     def _write(self, batch: Batch, at: datetime) -> str:
         """Store a batch; return what went wrong, "" when all was stored."""
         tenant = self.spec.tenant
-        appended = self.near.sink.append(tenant, batch.layout, to_ms(at), batch.values)
+        try:
+            appended = self.near.sink.append(tenant, batch.layout, to_ms(at), batch.values)
+        except TocsinError as failure:
+            self.near.instruments.refused.labels(tenant, "failed").inc(len(batch.values))
+            return f"samples not stored: {failure}"
         for reason, count in appended.refused.items():
             self.near.instruments.refused.labels(tenant, reason).inc(count)
         refused = ", ".join(f"{count} {reason}" for reason, count in appended.refused.items())

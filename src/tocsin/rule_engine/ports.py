@@ -36,7 +36,10 @@ class RuleSink(Protocol):
     """Takes the series that rules write: recorded results, ALERTS, ALERTS_FOR_STATE."""
 
     def append(self, tenant: TenantId, layout: Layout, ts_ms: int, values: Values) -> Appended:
-        """Store one value per series of `layout`, all at `ts_ms`; staleness markers end series."""
+        """Store one value per series of `layout`, all at `ts_ms`; staleness markers end series.
+
+        Raises NotDurable; nothing was stored then.
+        """
         ...
 
 

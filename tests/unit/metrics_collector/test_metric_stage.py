@@ -131,6 +131,17 @@ async def test_what_the_store_refuses_is_counted(street: Street) -> None:
     assert street.count("tocsin_samples_refused_total", **labels) == 4
 
 
+async def test_a_store_that_fails_is_counted_and_stops_nothing(street: Street) -> None:
+    street.fetch.serve(URL, "# TYPE a counter\na 1\nb 1 5\n")
+    street.sink.broken = True
+    await street.stage.start(ACME, config(JOB))
+    await street.forward(2)
+    await street.stage.reload(ACME, config())
+    labels = {"source": "scrape", "reason": "failed"}
+    assert street.count("tocsin_samples_refused_total", **labels) == 2 * 7 + 6
+    assert street.count("tocsin_collection_failures_total", source="scrape") == 0
+
+
 async def test_the_host_is_read_for_tenants_that_ask(street: Street) -> None:
     await street.stage.start(ACME, config(system_metrics=SYSTEM))
     await street.stage.start(OTHER, config())

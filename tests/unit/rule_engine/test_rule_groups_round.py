@@ -204,6 +204,18 @@ async def test_refused_samples_are_an_error_but_the_alert_is_still_sent() -> Non
     assert house.count("tocsin_rule_samples_refused_total", reason="out_of_order") == 4
 
 
+async def test_a_store_that_fails_keeps_neither_alerts_nor_reloads_from_working() -> None:
+    house = House({**DOWN, "for": "0s"})
+    house.says("down", a=1)
+    house.sink.broken = True
+    await house.at(0)
+    [rule] = house.run.view().rules
+    assert rule.last_error == "samples not stored: the fake sink is broken"
+    assert house.run.view().last_evaluation == T0
+    await house.run.retire_all(now=T0 + MIN)
+    assert len(house.door.received) == 2
+
+
 async def test_a_bug_in_one_rule_does_not_stop_the_next() -> None:
     def broken(tenant: TenantId, expr: str, at_ms: int) -> list[Sample]:
         raise ZeroDivisionError(expr)
