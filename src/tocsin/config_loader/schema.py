@@ -7,6 +7,7 @@ Receivers depend on which providers are installed, so the structs are made at ru
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, cast
@@ -25,6 +26,7 @@ from tocsin.config_loader.server import (
 from tocsin.metrics_collector.config import MetricsConfig
 from tocsin.model.settings import Duration, duration
 from tocsin.notification_dispatcher.config import Defaults
+from tocsin.notification_dispatcher.provider import AnySpec
 from tocsin.notification_dispatcher.registry import Providers, Receiver
 from tocsin.rule_engine.config import RuleGroup, RuleSettings
 
@@ -109,7 +111,16 @@ class Schema:
 
 
 def schema_for(providers: Providers) -> Schema:
-    """Return the structs of a configuration that may use `providers`."""
+    """Return the structs of a configuration that may use `providers`.
+
+    Equal sets of providers share one schema: types made at every reload would pile up.
+    """
+    return _schema_of(providers.specs)
+
+
+@functools.lru_cache(maxsize=8)
+def _schema_of(specs: tuple[AnySpec, ...]) -> Schema:
+    providers = Providers(specs)
     alertmanager = _alertmanager(providers)
     routing: Field = ("alertmanager", _said(alertmanager | None, _ROUTING), None)
     body = flat("TenantBody", extended("TenantBody", TenantBody, [routing]), *TENANT_PARTS)

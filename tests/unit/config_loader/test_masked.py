@@ -103,3 +103,7 @@ def read(text: str, kind: type[AlertmanagerFile]) -> Any:
     converted = convert(root, kind)
     assert converted.problems == ()
     return converted.value
+
+
+def test_equal_providers_share_one_schema() -> None:
+    assert schema_for(Providers(BUILTIN)) is schema_for(Providers(BUILTIN))
