@@ -95,7 +95,7 @@ class PageParser:
         return page
 
     def _lines(self, body: bytes, page: PageSamples, *, openmetrics: bool) -> None:
-        """Go through the lines. The loop is long for speed: 2.5 M known samples/s in one core."""
+        """Go through the lines; one loop for speed, nearly every line is a known series."""
         known, numbers, values = self._prefixes.get, page.numbers, page.values
         for index, line in enumerate(body.split(b"\n")):
             prefix, _, last = line.rpartition(b" ")
