@@ -19,31 +19,37 @@ find_python() {
   die "Python 3.11 or later is needed (Debian 12: apt-get install python3 python3-venv)"
 }
 
-# ensure_venv NAME...: install requirements/NAME.txt and this checkout, unless nothing changed.
+# wanted NAME: the hash of everything an installation with requirements/NAME.txt is made of.
+wanted() {
+  (cd "$ROOT" && {
+    cat pyproject.toml requirements/build.txt "requirements/$1.txt"
+    find src -type f ! -name '*.pyc' -print0 | sort -z | xargs -0 cat
+  }) | sha256sum
+}
+
+# current NAME: whether the environment holds just that.
+current() { [ -f "$VENV/.tocsin-$1" ] && [ "$(cat "$VENV/.tocsin-$1")" = "$(wanted "$1")" ]; }
+
+# ensure_venv NAME: install requirements/NAME.txt and this checkout, unless nothing changed.
+# The development requirements contain all others.
 ensure_venv() {
-  local python stamp want name
+  local python
   if [ ! -x "$VENV/bin/python" ]; then
     python="$(find_python)"
     say "making a virtual environment in $VENV with $("$python" --version)"
     "$python" -m venv "$VENV" 2>/dev/null ||
       die "$python cannot make a virtual environment (Debian 12: apt-get install python3-venv)"
   fi
-  stamp="$VENV/.tocsin-$(IFS=-; echo "$*")"
-  want="$(cd "$ROOT" && {
-    cat pyproject.toml requirements/build.txt
-    for name in "$@"; do cat "requirements/$name.txt"; done
-    find src -type f ! -name '*.pyc' -print0 | sort -z | xargs -0 cat
-  } | sha256sum)"
-  if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$want" ]; then
+  if current "$1" || current dev; then
     return
   fi
-  for name in build "$@"; do
+  for name in build "$1"; do
     say "installing requirements/$name.txt"
-    "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes \
-      --only-binary :all: -r "$ROOT/requirements/$name.txt"
+    pip_install --require-hashes --only-binary :all: -r "$ROOT/requirements/$name.txt"
   done
   say "installing tocsin"
-  "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps \
-    --no-build-isolation --force-reinstall "$ROOT"
-  printf '%s\n' "$want" >"$stamp"
+  pip_install --no-deps --no-build-isolation --force-reinstall "$ROOT"
+  wanted "$1" >"$VENV/.tocsin-$1"
 }
+
+pip_install() { "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check "$@"; }

@@ -121,7 +121,7 @@ def attempt(
 
 
 async def claimed(kept: Kept, tenant: TenantId = A, *, after: timedelta = SECOND) -> list[str]:
-    found = await kept.outbox.claim(tenant, now=T0 + after, limit=10)
+    found = await kept.outbox.claim(tenant, now=T0 + after, limit=10, lease=timedelta(minutes=1))
     return [row.notification.id for row in found]
 
 
@@ -134,7 +134,7 @@ async def states(kept: Kept, tenant: TenantId = A) -> dict[str, str]:
 
 async def test_a_new_row_is_due_and_reads_back_as_it_was(kept: Kept) -> None:
     await kept.add(A, rows("n"))
-    (row,) = await kept.outbox.claim(A, now=T0, limit=10)
+    (row,) = await kept.outbox.claim(A, now=T0, limit=10, lease=timedelta(minutes=1))
     assert row.notification == notification("n")
     assert (row.attempts, row.first_at) == (0, None)
 
@@ -142,7 +142,7 @@ async def test_a_new_row_is_due_and_reads_back_as_it_was(kept: Kept) -> None:
 async def test_rows_are_given_out_oldest_first_up_to_the_limit(kept: Kept) -> None:
     await kept.add(A, rows("z", "y"))
     await kept.add(A, rows("x"))
-    first = await kept.outbox.claim(A, now=T0, limit=2)
+    first = await kept.outbox.claim(A, now=T0, limit=2, lease=timedelta(minutes=1))
     assert [row.notification.id for row in first] == ["z", "y"]
     assert await claimed(kept) == ["x"]
 
@@ -160,7 +160,7 @@ async def test_a_row_to_be_tried_again_is_due_at_its_time(kept: Kept) -> None:
     await kept.outbox.settle(A, attempt("n", retry_in=30 * SECOND))
     assert await kept.outbox.next_due(A) == T0 + 30 * SECOND
     assert await claimed(kept, after=29 * SECOND) == []
-    (row,) = await kept.outbox.claim(A, now=T0 + 30 * SECOND, limit=10)
+    (row,) = await kept.outbox.claim(A, now=T0 + 30 * SECOND, limit=10, lease=timedelta(minutes=1))
     assert (row.attempts, row.first_at) == (1, T0)
 
 
@@ -169,7 +169,7 @@ async def test_the_first_attempt_stays_the_first(kept: Kept) -> None:
     for number in (1, 2):
         await claimed(kept)
         await kept.outbox.settle(A, attempt("n", number))
-    (row,) = await kept.outbox.claim(A, now=T0 + SECOND, limit=10)
+    (row,) = await kept.outbox.claim(A, now=T0 + SECOND, limit=10, lease=timedelta(minutes=1))
     assert (row.attempts, row.first_at) == (2, T0)
 
 

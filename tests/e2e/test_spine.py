@@ -198,6 +198,7 @@ def test_a_real_prometheus_and_amtool_work_on_the_tenants_mount(spine: Spine) ->
             prometheus,
             "--config.file=prometheus.yml",
             "--storage.tsdb.path=data",
+            "--rules.alert.resend-delay=2s",  # what it sends before discovery is dropped
             f"--web.listen-address=127.0.0.1:{port}",
         ],
         folder / "prometheus.log",

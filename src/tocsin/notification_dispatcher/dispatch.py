@@ -37,6 +37,9 @@ HELD = 256  # rows of a tenant being sent or waiting, before claiming waits for 
 ROOM = 64  # how many must then be done: a claim is a transaction
 BACKED_UP = 256  # rows at one endpoint from which on further ones are put off
 PATIENCE_S = 1.0  # how long claiming waits for room before it looks past what does not move
+LEASE = timedelta(minutes=1)  # longer than any attempt takes
+PUT_OFF = timedelta(seconds=2)  # rows behind an endpoint that does not move; doubles each time
+LONGEST_PUT_OFF = LEASE
 LOOK_AGAIN = timedelta(seconds=30)  # the longest rest: a missed wake-up costs no more
 BREATHE = timedelta(milliseconds=50)  # the shortest: rows that are due may be leased already
 STORE_PAUSE = timedelta(seconds=0.5)  # between two tries at a store that fails
@@ -147,6 +150,7 @@ class _Worker:
         self._done = asyncio.Event()  # a row left `_held`
         self._stopping = False
         self._stuck = False  # what is held does not move
+        self._put_off = PUT_OFF  # how long rows behind it are left alone
         self._retry_at: datetime | None = None  # the next retry settled since the last claim
         self._alarm: asyncio.Task[None] | None = None  # runs while resting
         self._alarm_at = tools.clock.now()
@@ -175,7 +179,8 @@ class _Worker:
         self._rows.clear()
         self._retry_at = None
         now = self._tools.clock.now()
-        rows = await self._tools.outbox.claim(self._tenant, now=now, limit=room)
+        lease = self._put_off if self._stuck else LEASE
+        rows = await self._tools.outbox.claim(self._tenant, now=now, limit=room, lease=lease)
         for row in rows:
             if self._takes(row):
                 self._held.add(row.notification.id)
@@ -185,16 +190,16 @@ class _Worker:
         return True
 
     async def _room(self) -> int:
-        """Return how many rows to claim, after waiting a while for there to be room."""
-        try:
-            async with asyncio.timeout(0 if self._stuck else PATIENCE_S):
-                while len(self._held) > HELD - ROOM and not self._stopping:
-                    self._done.clear()
+        """Return how many rows to claim, after waiting for room as long as sends keep ending."""
+        while len(self._held) > HELD - ROOM and not self._stopping:
+            self._done.clear()
+            try:
+                async with asyncio.timeout(0 if self._stuck else PATIENCE_S):
                     await self._done.wait()
-        except TimeoutError:
-            self._stuck = True
-            return BATCH
-        self._stuck = False
+            except TimeoutError:
+                self._stuck = True
+                return BATCH
+        self._stuck, self._put_off = False, PUT_OFF
         return min(BATCH, HELD - len(self._held))
 
     def _takes(self, row: OutboxRow) -> bool:
@@ -211,6 +216,8 @@ class _Worker:
 
     async def _rest(self) -> None:
         """Sleep until rows are committed, or the next one falls due."""
+        if self._stuck:
+            self._put_off = min(2 * self._put_off, LONGEST_PUT_OFF)
         due = await self._tools.outbox.next_due(self._tenant)
         now = self._tools.clock.now()
         soonest = min(at for at in (due, self._retry_at, now + LOOK_AGAIN) if at)

@@ -119,11 +119,10 @@ class MemoryOutbox(Outbox, DeliveryLog):
     Set `broken` to make every write fail with NotDurable.
     """
 
-    def __init__(self, *, lease: timedelta = timedelta(minutes=1)) -> None:
-        """Lease claimed rows for `lease`."""
+    def __init__(self) -> None:
+        """Begin empty."""
         self.reports: list[DeliveryReport] = []
         self.broken = False
-        self._lease = lease
         self._rows: dict[TenantId, dict[str, _Row]] = {}
         self._wakes: dict[TenantId, Callable[[], None]] = {}
 
@@ -138,13 +137,15 @@ class MemoryOutbox(Outbox, DeliveryLog):
             row.final = row.final or Final.SUPERSEDED
         self._wakes.get(tenant, _nothing)()
 
-    async def claim(self, tenant: TenantId, *, now: datetime, limit: int) -> list[OutboxRow]:
+    async def claim(
+        self, tenant: TenantId, *, now: datetime, limit: int, lease: timedelta
+    ) -> list[OutboxRow]:
         """Lease due rows, oldest first."""
         self._refuse_when_broken()
         due = [(at, r) for r in self._of(tenant) if (at := r.due_at()) and at <= now]
         chosen = [row for _, row in sorted(due, key=lambda pair: pair[0])][:limit]
         for row in chosen:
-            row.leased_until = now + self._lease
+            row.leased_until = now + lease
         return [OutboxRow(r.notification, len(r.attempts), r.first_at) for r in chosen]
 
     async def settle(self, tenant: TenantId, attempt: Attempt) -> None:

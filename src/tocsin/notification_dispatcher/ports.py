@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 import msgspec
@@ -50,8 +50,10 @@ class Delivery(msgspec.Struct, frozen=True):
 class Outbox(Protocol):
     """Notifications waiting to be sent, durable."""
 
-    async def claim(self, tenant: TenantId, *, now: datetime, limit: int) -> list[OutboxRow]:
-        """Lease at most `limit` due rows to this process, oldest first.
+    async def claim(
+        self, tenant: TenantId, *, now: datetime, limit: int, lease: timedelta
+    ) -> list[OutboxRow]:
+        """Lease at most `limit` due rows to this process for `lease`, oldest first.
 
         A row is given out once until `settle` is called for it or its lease ends.
         """

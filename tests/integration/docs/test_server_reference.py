@@ -24,7 +24,7 @@ from tocsin.config_loader.load import load
 REFERENCE = Path(__file__).resolve().parents[3] / "docs" / "reference"
 ROUTES = REFERENCE / "http-api.md"
 METRICS = REFERENCE / "metrics.md"
-MARK = "<!-- Written by `python tests/integration/docs/test_server_reference.py`; do not edit below. -->"
+MARK = "<!-- Written by tests/integration/docs/test_server_reference.py; do not edit below. -->"
 CONFIG = "tenant: docs\nserver: {auth: none, listen: ['127.0.0.1:0']}\n"
 
 Route = tuple[str, str, str]
@@ -83,9 +83,8 @@ def documented_routes() -> Iterator[Route]:
 
 def rendered(door: Door) -> str:
     """Return the generated part of the page of metrics."""
-    rows = sorted(
-        f"| `{name}` | {kind} | {labels} | {text} |" for name, kind, labels, text in families(door)
-    )
+    found = sorted(families(door))
+    rows = [f"| `{name}` | {kind} | {labels} | {text} |" for name, kind, labels, text in found]
     return "\n\n| metric | type | labels | meaning |\n|---|---|---|---|\n" + "\n".join(rows) + "\n"
 
 

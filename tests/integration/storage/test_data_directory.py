@@ -61,7 +61,7 @@ async def fill(stores: Stores) -> None:
     await stores.alerts.append(A, TICK)
     both = (notification("n"), notification("m"))
     await stores.alerts.commit(A, seq=1, delta=Delta(both, incidents=(incident(),)))
-    await stores.outbox.claim(A, now=T0, limit=9)
+    await stores.outbox.claim(A, now=T0, limit=9, lease=timedelta(minutes=1))
     await stores.outbox.settle(A, Attempt("n", 1, T0, 1.0, "HTTP 200", Final.DELIVERED))
     await stores.snapshots.save(A, Snapshot(1, b"state"))
 
@@ -76,7 +76,7 @@ async def test_everything_is_there_after_a_restart_and_leases_are_free(tmp_path:
     assert await stores.snapshots.load(A) == Snapshot(1, b"state")
     assert await stores.snapshots.applied(A) == 1
     assert await stores.incidents.incident(A, "i") == incident()
-    found = await stores.outbox.claim(A, now=T0, limit=9)
+    found = await stores.outbox.claim(A, now=T0, limit=9, lease=timedelta(minutes=1))
     assert [row.notification.id for row in found] == ["m"]
     log = await stores.deliveries.deliveries(A, before=None, limit=9)
     assert [one.state for one in log] == ["pending", "delivered"]
@@ -222,10 +222,10 @@ async def test_a_settle_that_is_repeated_reports_once(tmp_path: Path) -> None:
 async def test_a_row_whose_lease_ended_is_given_out_again(tmp_path: Path) -> None:
     stores = open_sqlite(tmp_path)
     await stores.alerts.commit(A, seq=1, delta=Delta((notification("n"),)))
-    await stores.outbox.claim(A, now=T0, limit=9)
+    await stores.outbox.claim(A, now=T0, limit=9, lease=timedelta(minutes=1))
     due = await stores.outbox.next_due(A)
     assert due is not None
     assert due > T0
-    (row,) = await stores.outbox.claim(A, now=due, limit=9)
+    (row,) = await stores.outbox.claim(A, now=due, limit=9, lease=timedelta(minutes=1))
     assert row.notification.id == "n"
     await stores.close()

@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from tocsin.model.tenant import TenantId
@@ -16,7 +16,7 @@ ACKNOWLEDGED = 300  # lines to wait for before the kill
 
 PROGRAM = """
 import asyncio, sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tocsin.model.events import Delta, EntryKind, LogEntry
 from tocsin.model.labels import EMPTY
@@ -67,7 +67,7 @@ async def test_what_was_acknowledged_is_there_after_kill_9(tmp_path: Path) -> No
     assert len(lines) >= ACKNOWLEDGED
     stores = open_sqlite(tmp_path)
     log = await stores.alerts.tail(A, after=0, limit=10**6)
-    outbox = await stores.outbox.claim(A, now=T0, limit=10**6)
+    outbox = await stores.outbox.claim(A, now=T0, limit=10**6, lease=timedelta(minutes=1))
     applied = await stores.snapshots.applied(A)
     await stores.close()
     entries = {(kept.seq, kept.entry.body.decode()) for kept in log}

@@ -115,7 +115,9 @@ async def test_a_committed_notification_is_sent_at_once_and_only_once(open_house
 async def test_what_was_left_by_an_earlier_process_is_sent_at_start(open_house: Any) -> None:
     async with open_house(tenants=()) as house:
         house.commit(a_notification())
-        found = await house.outbox.claim(ACME, now=house.clock.now(), limit=1)
+        found = await house.outbox.claim(
+            ACME, now=house.clock.now(), limit=1, lease=timedelta(minutes=1)
+        )
         assert len(found) == 1  # and that process dies
     async with open_house() as second:
         second.outbox._rows = house.outbox._rows
@@ -302,7 +304,7 @@ async def test_a_dead_endpoint_does_not_hold_up_another_one(open_house: Any) -> 
     hooks = [{"url": "http://dead.test/"}, {"url": "http://quick.test/"}]
     async with open_house(one_is_dead, hooks=hooks) as house:
         house.commit(*numbered(600))
-        await house.pass_time(5)
+        await house.pass_time(2)
         house.commit(a_notification(integration="webhook[1]"))
         await house.pass_time(0.1)
         assert [c.url for c in house.http.calls if "quick" in c.url] == ["http://quick.test/"]
@@ -324,6 +326,38 @@ async def test_a_burst_to_a_healthy_endpoint_is_sent_without_putting_any_off(
         assert len(house.http.calls) == 2000
         assert house.metric("tocsin_outbox_deferred_total") == 0
         assert house.metric("tocsin_outbox_in_flight") == 0
+
+
+async def test_a_slow_endpoint_that_moves_puts_nothing_off(open_house: Any) -> None:
+    async def in_half_a_second(call: HttpCall) -> HttpAnswer:
+        del call
+        await asyncio.sleep(0.5)
+        return HttpAnswer(200)
+
+    async with open_house(in_half_a_second) as house:
+        house.commit(*numbered(600))
+        await house.pass_time(600 / 8 * 0.5 + 1)
+        assert len(house.http.calls) == 600
+        assert house.metric("tocsin_outbox_deferred_total") == 0
+
+
+async def test_rows_behind_an_endpoint_that_hung_follow_soon_after_it_moves(
+    open_house: Any,
+) -> None:
+    hung = asyncio.Event()
+
+    async def hangs_at_first(call: HttpCall) -> HttpAnswer:
+        del call
+        await hung.wait()
+        return HttpAnswer(200)
+
+    async with open_house(hangs_at_first) as house:
+        house.commit(*numbered(600))
+        await house.pass_time(3)
+        assert house.metric("tocsin_outbox_deferred_total") > 0
+        hung.set()
+        await house.pass_time(5)
+        assert len(house.http.calls) == 600
 
 
 async def test_a_row_whose_lease_ends_while_it_waits_is_not_sent_twice(open_house: Any) -> None:

@@ -11,17 +11,14 @@ when its lease ends must know that by itself, and not send it twice.
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime, timedelta
-
-LEASE = timedelta(minutes=1)
+from datetime import datetime
 
 
 class Leases:
     """The rows of one tenant that were claimed and not settled."""
 
-    def __init__(self, lease: timedelta = LEASE) -> None:
+    def __init__(self) -> None:
         self.claiming = asyncio.Lock()
-        self._lease = lease
         self._held: dict[str, datetime] = {}
         self._released: set[str] = set()
 
@@ -31,11 +28,11 @@ class Leases:
         self._released.clear()
         return list(self._held)
 
-    def take(self, row: str, now: datetime) -> bool:
+    def take(self, row: str, until: datetime) -> bool:
         """Lease a row that the running claim found; False when it was settled meanwhile."""
         if row in self._released:
             return False
-        self._held[row] = now + self._lease
+        self._held[row] = until
         return True
 
     def release(self, row: str) -> None:

@@ -70,7 +70,9 @@ class SqliteOutbox(Outbox):
         self._watchers = watchers
         self._leases: defaultdict[TenantId, Leases] = defaultdict(Leases)
 
-    async def claim(self, tenant: TenantId, *, now: datetime, limit: int) -> list[OutboxRow]:
+    async def claim(
+        self, tenant: TenantId, *, now: datetime, limit: int, lease: timedelta
+    ) -> list[OutboxRow]:
         """Lease due rows: untried ones first, in the order they came, then by due time."""
         leases = self._leases[tenant]
         async with leases.claiming:
@@ -79,7 +81,7 @@ class SqliteOutbox(Outbox):
             rows = await self._database.read(
                 tenant, lambda connection: _due_rows(connection, values)
             )
-            return [row for row in rows if leases.take(row.notification.id, now)]
+            return [row for row in rows if leases.take(row.notification.id, now + lease)]
 
     async def settle(self, tenant: TenantId, attempt: Attempt) -> None:
         """Record an attempt and what follows from it; repeating a settle changes nothing.
