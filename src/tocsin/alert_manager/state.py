@@ -94,7 +94,7 @@ class TenantState:
         self.not_before: datetime | None = None
         self.next_gc: datetime | None = None
         self.now: datetime | None = None
-        self._use(config)
+        self.use(config)
 
     def next_due(self) -> datetime | None:
         """Return when a TICK is needed next, None while there is no group."""
@@ -149,7 +149,7 @@ class TenantState:
         """Put `config` in force: groups are rebuilt from the alerts, timers restart."""
         delay = config.source.start_delay
         self.not_before = now + delay if delay else self.not_before
-        self._use(config)
+        self.use(config)
         self.groups = Groups()
         for alert in self.alerts.values():
             self._place(alert, now)
@@ -179,9 +179,12 @@ class TenantState:
         if image.version != VERSION:
             message = f"snapshot of tenant {tenant} has version {image.version}, not {VERSION}"
             raise InvalidInput(message)
-        return _rebuilt(tenant, image)
+        state = cls(tenant)
+        _fill(state, image)
+        return state
 
-    def _use(self, config: EngineConfig) -> None:
+    def use(self, config: EngineConfig) -> None:
+        """Route and inhibit by `config` from now on; groups stay as they are."""
         self.config = config
         self._router = Router(config.route)
         self._places: Memo[Labels, tuple[Place, ...]] = Memo()
@@ -282,10 +285,9 @@ def _image(state: TenantState) -> _Image:
     )
 
 
-def _rebuilt(tenant: TenantId, image: _Image) -> TenantState:
-    state = TenantState(tenant)
+def _fill(state: TenantState, image: _Image) -> None:
     state.alerts = {alert.labels: alert for alert in image.alerts}
-    state._use(from_source(decode_source(bytes(image.config))))  # noqa: SLF001 - same module, the same class
+    state.use(from_source(decode_source(bytes(image.config))))
     for one in image.groups:
         group = Group(state.config.routes[one.route], one.labels, one.due)
         group.members = {image.alerts[at].labels: None for at in one.members}
@@ -296,7 +298,6 @@ def _rebuilt(tenant: TenantId, image: _Image) -> TenantState:
     for flying in image.in_flight:
         state.in_flight.launch(flying.key, flying.flight)
     state.not_before, state.next_gc, state.now = image.not_before, image.next_gc, image.now
-    return state
 
 
 def _to_wire(labels: Labels) -> object:
