@@ -141,7 +141,7 @@ def test_a_page_runs(page: Path, installed: Path, tmp_path: Path) -> None:
     finally:
         down = [str(installed / "tocsin"), "down", "--data-dir", str(tmp_path / ".tocsin")]
         subprocess.run(down, check=True, capture_output=True, env=environment)
-    assert status == 0, output
+    assert status == 0, output + "".join(log_of(path) for path in tmp_path.glob("*/*.log"))
 
 
 def test_every_link_leads_somewhere() -> None:
@@ -250,6 +250,11 @@ def finished(script: str, folder: Path, environment: dict[str, str]) -> tuple[in
         finally:
             _end_group(shell)
     return status, log.read_text(errors="replace")[-6000:]
+
+
+def log_of(path: Path) -> str:
+    """Return the end of a log, under its name."""
+    return f"\n{path}:\n{path.read_text(errors='replace')[-3000:]}"
 
 
 def _end_group(shell: subprocess.Popen[bytes]) -> None:
