@@ -21,6 +21,7 @@ from tocsin.app.clock import SystemClock
 from tocsin.app.overrides import Overrides
 from tocsin.app.wiring import Desk, Hooks, furnish
 from tocsin.config_loader.loaded import Config, Loaded, TenantSettings
+from tocsin.config_loader.report import Refused
 from tocsin.config_loader.watch import changes
 from tocsin.metrics_collector.process import ProcessMetrics
 from tocsin.model.errors import ConfigError, TocsinError
@@ -95,7 +96,8 @@ class Runtime:
         async with self._reloading:
             try:
                 loaded = await asyncio.to_thread(self._load)
-            except ConfigError as error:
+            except Refused as error:
+                self.desk.sources = error.sources  # what would mend it may be a new file
                 self.desk.instruments.refused()
                 _log.error("configuration refused, the old one stays", problems=str(error))
                 raise

@@ -11,10 +11,8 @@ from tocsin.model.clock import Clock
 from tocsin.model.tenant import TenantId
 from tocsin.notification_dispatcher.receivers import Receivers
 from tocsin.notification_dispatcher.registry import Providers
+from tocsin.notification_dispatcher.render import template_set
 from tocsin.rule_engine.schedule import TenantRules
-from tocsin.templating.budget import Budget
-from tocsin.templating.engine import TemplateSet, with_defaults
-from tocsin.templating.functions_alertmanager import alertmanager_functions
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +60,7 @@ class Tenancy:
     def receivers(self, settings: TenantSettings, external_url: str) -> Receivers:
         """Return the tenant's receivers with its templates. Raises TemplateError."""
         written = settings.alertmanager
-        templates = with_defaults(
-            TemplateSet(alertmanager_functions(self.clock.now), budget=Budget())
-        )
+        templates = template_set(self.clock.now)
         for template in written.templates:
             templates.add(template.text, name=template.file)
         return Receivers(

@@ -17,7 +17,7 @@ from tocsin.metrics_collector.system import host_name
 from tocsin.metrics_collector.target import Target
 from tocsin.metrics_collector.views import TargetHealth, TargetView
 from tocsin.model.errors import TocsinError
-from tocsin.model.labels import Labels
+from tocsin.model.labels import METRIC_NAME, Labels
 from tocsin.model.output import Batch, Output
 from tocsin.model.sample import Metadata, Sample
 from tocsin.model.series import Appended
@@ -221,7 +221,8 @@ class HostSource(Source):
     async def collect(self, slot: datetime, now: datetime) -> None:
         """Read the host once and store its figures."""
         at = scrape_time(slot, now, self.interval)
-        families = await self.host.read()
+        figures = await self.host.read()
+        families = [*figures, _up(bool(figures))]
         self.store.describe(_undescribed(families, self._described))
         labels, values = flattened(families)
         scoped = tuple(each.merged(self._scope) for each in labels)
@@ -232,6 +233,12 @@ class HostSource(Source):
         """End every series of the host."""
         batch = self.output.end()
         self.store.write([batch] if batch else [], now, source=self.name)
+
+
+def _up(read: bool) -> Family:  # noqa: FBT001 - the value of the sample
+    """Return `up` for a source that has no target to answer for it."""
+    labels = Labels.of({METRIC_NAME: "up"})
+    return Family("up", Metadata("gauge", "1 if it could be read."), ((labels, float(read)),))
 
 
 @dataclass(slots=True)

@@ -148,6 +148,7 @@ async def test_the_host_is_read_for_tenants_that_ask(street: Street) -> None:
     await street.forward(1)
     assert street.sink.values(ACME, "node_load1", **HOST) == [0.5] * 4
     assert street.sink.metadata[ACME, "node_load1"].type == "gauge"
+    assert street.sink.values(ACME, "up", **HOST) == [1] * 4
     assert OTHER not in street.sink.series
 
 
