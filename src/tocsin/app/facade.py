@@ -115,6 +115,7 @@ class AlertManager:
 
     def __exit__(self, *exc: object) -> None:
         """Stop on leaving it."""
+        del exc
         self.stop()
 
     def _failed_with(self) -> BaseException | None:
