@@ -1,4 +1,4 @@
-"""The references of routes and metrics, compared with a server that runs.
+"""The references of routes, metrics and files, compared with a server that runs.
 
 Run this file as a program to write the table of metrics anew.
 """
@@ -6,8 +6,11 @@ Run this file as a program to write the table of metrics anew.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
+import sqlite3
 import tempfile
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -19,13 +22,21 @@ from tocsin.api.http import Door
 from tocsin.api.service import Service
 from tocsin.app.lifecycle import Runtime
 from tocsin.app.overrides import Overrides
+from tocsin.cli.daemon import Home
+from tocsin.cli.init import write_first_configuration
 from tocsin.config_loader.load import load
+from tocsin.model.labels import Labels
+from tocsin.model.sample import Sample
+from tocsin.model.tenant import TenantId
 
 REFERENCE = Path(__file__).resolve().parents[3] / "docs" / "reference"
 ROUTES = REFERENCE / "http-api.md"
 METRICS = REFERENCE / "metrics.md"
+FILES = REFERENCE / "files.md"
 MARK = "<!-- Written by tests/integration/docs/test_server_reference.py; do not edit below. -->"
 CONFIG = "tenant: docs\nserver: {auth: none, listen: ['127.0.0.1:0']}\n"
+
+TABLES = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
 
 Route = tuple[str, str, str]
 
@@ -50,6 +61,27 @@ async def test_every_metric_is_in_the_reference(door: Door) -> None:
     assert generated == rendered(door), again
     known = set(re.findall(r"^\| `([a-z_]+)` \|", generated, re.MULTILINE))
     assert named_in(by_hand) <= known, "the words above the table name a metric that is gone"
+
+
+async def test_every_file_of_a_data_directory_is_in_the_reference(tmp_path: Path) -> None:
+    async with running(tmp_path) as runtime:
+        sample = Sample(Labels.of({"__name__": "up"}), round(time.time() * 1000), 1.0)
+        runtime.desk.series.append_samples(TenantId("docs"), [sample])
+        found = set(files_below(tmp_path / "data"))
+    database = sqlite3.connect(tmp_path / "data" / "tocsin.db")
+    with contextlib.closing(database):
+        tables = {str(name) for (name,) in database.execute(TABLES)}
+    assert found == named_in_table("## A data directory")
+    assert tables == named_in_table("Tables of")
+
+
+def test_every_file_of_a_deployment_is_in_the_reference(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    write_first_configuration(tmp_path, ("docs",), port=9093)
+    made = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    made |= {home.pid_file.name, home.log_file.name}
+    documented = {name.replace("<tenant>", "docs") for name in named_in_table("## A deployment")}
+    assert made == {name for name in documented if not name.endswith("/")}
 
 
 @asynccontextmanager
@@ -81,6 +113,20 @@ def documented_routes() -> Iterator[Route]:
             yield method, path, permission
 
 
+def files_below(folder: Path) -> Iterator[str]:
+    """Yield the files of a data directory in the spelling of the page."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            yield str(path.relative_to(folder)).replace("/docs/", "/<tenant>/")
+
+
+def named_in_table(heading: str) -> set[str]:
+    """Return the names in the first column of the table below a heading of the page of files."""
+    table = FILES.read_text().partition(heading)[2].partition("|---")[2].partition("\n\n")[0]
+    rows = re.findall(r"^\| ([^|]*) \|", table, re.MULTILINE)
+    return {name for row in rows for name in re.findall(r"`([^`]+)`", row)}
+
+
 def rendered(door: Door) -> str:
     """Return the generated part of the page of metrics."""
     found = sorted(families(door))
@@ -90,12 +136,9 @@ def rendered(door: Door) -> str:
 
 def families(door: Door) -> Iterator[tuple[str, str, str, str]]:
     """Yield name, type, label names and help of what /metrics can show."""
-    (service,) = {
-        endpoint.handle.__self__
-        for dialect in door.dialects
-        for endpoint in dialect.endpoints
-        if isinstance(getattr(endpoint.handle, "__self__", None), Service)
-    }
+    endpoints = (endpoint for dialect in door.dialects for endpoint in dialect.endpoints)
+    owners = (getattr(endpoint.handle, "__self__", None) for endpoint in endpoints)
+    service = next(owner for owner in owners if isinstance(owner, Service))
     for collector in service.registry.collectors._collector_to_names:
         names = getattr(collector, "_labelnames", None)
         for metric in collector.collect():
