@@ -5,8 +5,8 @@
 #
 # Safe to run twice: an existing configuration, its tokens and a running server are kept.
 set -euo pipefail
-cd "$(dirname "$0")/.."
-. scripts/lib.sh
+. "$(dirname "$0")/lib.sh"
+export TOCSIN_HOME="${TOCSIN_HOME:-$ROOT/.tocsin}" # where --data-dir is when it is not given
 
 verb=up
 args=()

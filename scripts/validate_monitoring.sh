@@ -3,7 +3,7 @@
 #
 #   ./scripts/validate_monitoring.sh [--port 9093] [--data-dir .tocsin]
 set -euo pipefail
-cd "$(dirname "$0")/.."
-. scripts/lib.sh
+. "$(dirname "$0")/lib.sh"
+export TOCSIN_HOME="${TOCSIN_HOME:-$ROOT/.tocsin}" # where --data-dir is when it is not given
 [ -x "$VENV/bin/tocsin" ] || ensure_venv runtime
 exec "$VENV/bin/tocsin" validate "$@"

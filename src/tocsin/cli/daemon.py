@@ -24,6 +24,7 @@ READY_WITHIN_S = 60.0
 STOPPED_WITHIN_S = 35.0  # the server drains for at most 30 s
 DEFAULT_HOME = Path(".tocsin")
 DEFAULT_PORT = 9093
+HOME_VARIABLE = "TOCSIN_HOME"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,7 @@ def _home_options(command: Callable[..., Any]) -> Callable[..., Any]:
     folder = click.option(
         "--data-dir",
         "folder",
+        envvar=HOME_VARIABLE,
         type=click.Path(path_type=Path, file_okay=False),
         default=DEFAULT_HOME,
         show_default=True,

@@ -22,7 +22,7 @@ from typing import Any
 import click
 
 from tocsin.cli.client import Client
-from tocsin.cli.daemon import DEFAULT_HOME, DEFAULT_PORT
+from tocsin.cli.daemon import DEFAULT_HOME, DEFAULT_PORT, HOME_VARIABLE
 from tocsin.cli.main import EXIT_ERROR
 from tocsin.config_loader.load import load
 from tocsin.config_loader.loaded import TenantSettings
@@ -76,6 +76,7 @@ class Listener:
 @click.option(
     "--data-dir",
     "folder",
+    envvar=HOME_VARIABLE,
     type=click.Path(path_type=Path, file_okay=False),
     default=DEFAULT_HOME,
     show_default=True,
