@@ -2,17 +2,18 @@
 
 `now` is each entry's `at`. The same entries give the same state and the same flushes, live, in
 recovery, and in a replay of history. After every entry the groups due by then are flushed; a
-TICK is an entry that does nothing else.
+TICK is an entry that does nothing else. A flush that tells the next stage nothing is left out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from tocsin.alert_manager.answers import Malformed
 from tocsin.alert_manager.config import decode_source, from_source
-from tocsin.alert_manager.flush import flush_group
+from tocsin.alert_manager.flush import farewell, flush_group
+from tocsin.alert_manager.grouping import Groups
 from tocsin.alert_manager.ingest import decode_alerts
 from tocsin.alert_manager.silence import PutSilence
 from tocsin.alert_manager.state import NotifyKey, TenantState
@@ -41,16 +42,33 @@ def apply(state: TenantState, entries: Sequence[LoggedEntry]) -> Changes:
     for logged in entries:
         entry = logged.entry
         state.move_to(entry.at)
+        groups = state.groups
         try:
             _MOVES[entry.kind](state, entry)
         except InvalidInput as error:
             skipped.append(f"entry {logged.seq} ({entry.kind}): {error}")
-        flushes += (
-            flush_group(state, group, at=entry.at, seq=logged.seq)
-            for group in state.groups.take_due(entry.at)
-        )
+        if state.groups is not groups:
+            flushes += _farewells(groups, state.groups, logged)
+        flushes += _flushed(state, logged)
         state.collect_garbage(entry.at)
     return Changes(tuple(flushes), tuple(skipped))
+
+
+def _flushed(state: TenantState, logged: LoggedEntry) -> Iterator[GroupFlush]:
+    """Flush the groups that are due, and yield what is worth telling."""
+    at = logged.entry.at
+    for group in state.groups.take_due(at):
+        flush = flush_group(state, group, at=at, seq=logged.seq)
+        if flush is not None:
+            yield flush
+
+
+def _farewells(old: Groups, new: Groups, logged: LoggedEntry) -> Iterator[GroupFlush]:
+    """Yield the end of every group key that a new configuration no longer makes, once each."""
+    kept = new.keys()
+    gone = {group.key: group for group in old if group.key not in kept}
+    for group in gone.values():
+        yield farewell(group, at=logged.entry.at, seq=logged.seq)
 
 
 def _alerts(state: TenantState, entry: LogEntry) -> None:

@@ -1,5 +1,7 @@
 """One flush of one group: what is heard of it, who must be told, and who leaves it.
 
+A flush with nothing to send and no news goes no further: most flushes of most groups do not.
+
 A notification that was decided is in flight until its delivery is reported. While it is, a
 later flush leaves it alone if it would say the same, replaces it if it must say something
 else, and makes it void when what it tells has been suppressed since.
@@ -14,11 +16,12 @@ from datetime import datetime
 
 from tocsin.alert_manager.config import Integration
 from tocsin.alert_manager.fingerprint import fingerprint
-from tocsin.alert_manager.grouping import Group, alert_order
+from tocsin.alert_manager.grouping import Group, News, alert_order
 from tocsin.alert_manager.notify_decision import InFlight, LogRecord, decide, keep_until
 from tocsin.alert_manager.state import NotifyKey, TenantState
 from tocsin.model.alert import Alert, Phase
 from tocsin.model.events import GroupFlush, Target
+from tocsin.model.incident import Ending
 from tocsin.model.labels import Labels
 from tocsin.model.notification import NotifiedAlert, Reason, notification_id
 
@@ -27,23 +30,32 @@ from tocsin.model.notification import NotifiedAlert, Reason, notification_id
 class _Heard:
     """A group as its receiver may hear of it: `alerts` are not suppressed, in group order.
 
-    `firing`, `resolved` and `hushed` (the suppressed ones) are fingerprints; `over` are the
-    label sets of all that have ended, suppressed or not.
+    `resolved` and `hushed` (the suppressed ones) are fingerprints; `ended` are the label sets
+    of all that have ended, suppressed or not.
     """
 
     alerts: tuple[NotifiedAlert, ...]
-    firing: frozenset[str]
+    news: News
     resolved: frozenset[str]
     hushed: frozenset[str]
-    over: tuple[Labels, ...]
+    ended: tuple[Labels, ...]
+
+    @property
+    def firing(self) -> frozenset[str]:
+        """Return the fingerprints of those that fire and are not suppressed."""
+        return self.news.firing
 
 
-def flush_group(state: TenantState, group: Group, *, at: datetime, seq: int) -> GroupFlush:
-    """Flush `group` as of `at` and return what the next stage must know of it."""
+def flush_group(state: TenantState, group: Group, *, at: datetime, seq: int) -> GroupFlush | None:
+    """Flush `group` as of `at` and return what the next stage must know, None when it does."""
     flush = _Flush(state, group, at=at, seq=seq)
     integrations = state.config.receivers.get(group.route.receiver, ())
     targets = tuple(t for i in integrations if (t := flush.target(i)) is not None)
     flush.let_go(integrations)
+    news, told = flush.heard.news, group.told
+    if not targets and not flush.void and news == told:
+        return None
+    group.told = news
     return GroupFlush(
         key=flush.key,
         group_key=group.key,
@@ -54,6 +66,22 @@ def flush_group(state: TenantState, group: Group, *, at: datetime, seq: int) -> 
         at=at,
         route_labels=group.route.labels,
         void=tuple(flush.void),
+        over=Ending.RESOLVED if news.over else None,
+    )
+
+
+def farewell(group: Group, *, at: datetime, seq: int) -> GroupFlush:
+    """Return what the next stage must know of a group that a reload has done away with."""
+    return GroupFlush(
+        key=_flush_key(group, seq),
+        group_key=group.key,
+        group_labels=group.labels,
+        receiver=group.route.receiver,
+        alerts=(),
+        targets=(),
+        at=at,
+        route_labels=group.route.labels,
+        over=Ending.REGROUPED,
     )
 
 
@@ -91,9 +119,9 @@ class _Flush:
             if (flying := self._state.in_flight.get(self._notify_key(i))) is not None
         ]
         if not current:
-            self._state.leave(self._group, self.heard.over)
+            self._state.leave(self._group, self.heard.ended)
         else:
-            self._group.announced = dict.fromkeys(self.heard.over if all(current) else ())
+            self._group.announced = dict.fromkeys(self.heard.ended if all(current) else ())
 
     def _reason(self, integration: Integration, key: NotifyKey) -> Reason | None:
         return decide(
@@ -149,12 +177,14 @@ def _listen(state: TenantState, group: Group, at: datetime) -> _Heard:
     muted = bool(state.muted_by(group.route, at))
     hushed = {a.labels for a in alerts if muted or state.suppressed(a.labels, at)}
     told = tuple(_notified(a, at) for a in alerts if a.labels not in hushed)
+    ended = tuple(a.labels for a in alerts if a.resolved_at(at))
+    firing = frozenset(t.fingerprint for t in told if t.status is Phase.FIRING)
     return _Heard(
         alerts=told,
-        firing=frozenset(t.fingerprint for t in told if t.status is Phase.FIRING),
+        news=News(firing, over=len(ended) == len(alerts)),
         resolved=frozenset(t.fingerprint for t in told if t.status is Phase.RESOLVED),
         hushed=frozenset(fingerprint(labels) for labels in hushed),
-        over=tuple(a.labels for a in alerts if a.resolved_at(at)),
+        ended=ended,
     )
 
 

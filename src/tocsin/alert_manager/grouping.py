@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import functools
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterator, KeysView
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+import msgspec
 
 from tocsin.alert_manager.route import Route
 from tocsin.model.alert import Alert
@@ -35,14 +37,25 @@ class Place:
         return self.route.index, self.labels
 
 
+class News(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What the next stage makes incidents of: `firing` are fingerprints, suppressed ones left out.
+
+    `over`: nothing fires in the group, suppressed or not.
+    """
+
+    firing: frozenset[str]
+    over: bool
+
+
 class Group:
     """One aggregation group. `members` are the label sets of its alerts, oldest first.
 
     `announced` are resolved alerts whose news is on its way to every integration: they leave
-    when the last one has it.
+    when the last one has it. `told` is the news the next stage has, None before the first
+    flush.
     """
 
-    __slots__ = ("announced", "due", "key", "labels", "members", "route")
+    __slots__ = ("announced", "due", "key", "labels", "members", "route", "told")
 
     def __init__(self, route: Route, labels: Labels, due: datetime) -> None:
         self.route = route
@@ -51,6 +64,7 @@ class Group:
         self.due = due
         self.members: dict[Labels, None] = {}
         self.announced: dict[Labels, None] = {}
+        self.told: News | None = None
 
     @property
     def id(self) -> GroupId:
@@ -89,6 +103,10 @@ class Groups:
     def get(self, group_id: GroupId) -> Group | None:
         """Return one group, None when there is none."""
         return self._all.get(group_id)
+
+    def keys(self) -> KeysView[str]:
+        """Return the group keys; siblings may share one."""
+        return self._named.keys()
 
     def named(self, key: str, receiver: str) -> list[Group]:
         """Return the groups that share a group key and a receiver: siblings may."""

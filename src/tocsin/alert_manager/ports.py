@@ -76,4 +76,7 @@ class Snapshots(Protocol):
 
 
 Grouped = Callable[[TenantId, tuple[GroupFlush, ...]], Delta]
-"""The next stage: what flushed groups mean for incidents and the outbox. Pure of I/O."""
+"""The next stage: what flushed groups mean for incidents and the outbox. Pure of I/O.
+
+It is given the flushes of each entry in `seq` order, and never again once their delta is committed.
+"""

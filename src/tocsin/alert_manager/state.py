@@ -22,7 +22,7 @@ from tocsin.alert_manager.config import (
     from_source,
 )
 from tocsin.alert_manager.fingerprint import fingerprint
-from tocsin.alert_manager.grouping import Group, Groups, Place
+from tocsin.alert_manager.grouping import Group, Groups, News, Place
 from tocsin.alert_manager.inhibit import Inhibitor
 from tocsin.alert_manager.memo import Memo
 from tocsin.alert_manager.mute import muted_by
@@ -233,6 +233,7 @@ class _GroupImage(msgspec.Struct, array_like=True):
     due: datetime
     members: list[int]
     announced: list[int]
+    told: News | None = None
 
 
 class _Record(msgspec.Struct, array_like=True):
@@ -273,6 +274,7 @@ def _image(state: TenantState) -> _Image:
                 due=g.due,
                 members=[place[m] for m in g.members],
                 announced=[place[m] for m in g.announced],
+                told=g.told,
             )
             for g in state.groups
         ],
@@ -292,6 +294,7 @@ def _fill(state: TenantState, image: _Image) -> None:
         group = Group(state.config.routes[one.route], one.labels, one.due)
         group.members = {image.alerts[at].labels: None for at in one.members}
         group.announced = {image.alerts[at].labels: None for at in one.announced}
+        group.told = one.told
         state.groups.add(group)
     state.silences = Silences(image.silences)
     state.log = {one.key: one.record for one in image.log}

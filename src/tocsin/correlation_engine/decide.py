@@ -1,8 +1,8 @@
 """What one flush of a group means for its incident. Pure.
 
-An aggregation group is an incident, from the first flush with something firing until a flush
-in which everything has resolved. A flush in which every alert is suppressed says nothing
-about the condition: the incident stays open.
+An aggregation group is an incident, from the first flush with something firing until the
+flush that says the group is over. Suppression says nothing about the condition: the incident
+stays open while anything fires, heard of or not, and ends when nothing does.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import msgspec
 
 from tocsin.model.alert import Phase
 from tocsin.model.events import GroupFlush
-from tocsin.model.incident import Incident, IncidentState
+from tocsin.model.incident import Ending, Incident, IncidentState
 from tocsin.model.labels import ALERT_NAME
 from tocsin.model.notification import NotifiedAlert
 from tocsin.model.severity import Severity, severity_of
@@ -30,17 +30,16 @@ _WORST_FIRST = tuple(Severity)
 def decide(tenant: TenantId, current: Incident | None, flush: GroupFlush) -> Incident | None:
     """Return the incident of the group after `flush`, None when there is none.
 
-    `current` is the open incident. It comes back itself when nothing changed, and when the
-    flush is older than it, which happens while a log is replayed.
+    `current` is the open incident. It comes back itself when nothing changed. Its own times never
+    run backwards, whatever the clock does.
     """
     firing = [alert for alert in flush.alerts if alert.status is Phase.FIRING]
     if current is None:
         return _opened(tenant, flush, firing) if firing else None
-    if flush.at < current.updated_at:
-        return current
-    if flush.alerts and not firing:
-        return _resolved(current, flush.at)
-    return _updated(current, firing, flush.at)
+    at = max(flush.at, current.updated_at)
+    if flush.over is not None:
+        return _resolved(current, at, flush.over)
+    return _updated(current, firing, at)
 
 
 def worst(severities: Iterable[Severity]) -> Severity:
@@ -84,9 +83,14 @@ def _updated(current: Incident, firing: Sequence[NotifiedAlert], at: datetime) -
     return current if changed == current else msgspec.structs.replace(changed, updated_at=at)
 
 
-def _resolved(current: Incident, at: datetime) -> Incident:
+def _resolved(current: Incident, at: datetime, why: Ending) -> Incident:
     return msgspec.structs.replace(
-        current, state=IncidentState.RESOLVED, alerts=0, updated_at=at, resolved_at=at
+        current,
+        state=IncidentState.RESOLVED,
+        alerts=0,
+        updated_at=at,
+        resolved_at=at,
+        ending=why,
     )
 
 

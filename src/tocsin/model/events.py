@@ -8,7 +8,7 @@ from enum import StrEnum
 
 import msgspec
 
-from tocsin.model.incident import Incident
+from tocsin.model.incident import Ending, Incident
 from tocsin.model.labels import Labels
 from tocsin.model.notification import Notification, NotifiedAlert, Reason
 
@@ -56,7 +56,9 @@ class GroupFlush:
     `alerts` holds every unsuppressed alert of the group; `targets` may be empty when nothing
     is to be said. `key` is unique and stable: the same flush has it in every replay. `void`
     names unfinished notifications that must not be sent any more and have no successor: what
-    they told has been silenced since.
+    they told has been silenced since. `over` is set when the group has ended: nothing fires in
+    it any more, whatever is suppressed, or a reload made groups of another kind (then with no
+    alerts and no targets).
     """
 
     key: str
@@ -68,6 +70,7 @@ class GroupFlush:
     at: datetime
     route_labels: Labels
     void: tuple[str, ...] = ()
+    over: Ending | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,10 +18,18 @@ class IncidentState(StrEnum):
     RESOLVED = "resolved"
 
 
+class Ending(StrEnum):
+    """Why an incident, and the group behind it, is over."""
+
+    RESOLVED = "resolved"  # no alert fires any more, notified of or suppressed
+    REGROUPED = "regrouped"  # the configuration no longer makes this group
+
+
 class Incident(msgspec.Struct, frozen=True):
     """One incident; by default it is one aggregation group from first firing to all resolved.
 
     `id` is random-looking and unique per tenant; `alerts` counts those firing at the last flush.
+    `ending` is None while it is open, and in records older than the field.
     """
 
     id: str
@@ -35,3 +43,4 @@ class Incident(msgspec.Struct, frozen=True):
     resolved_at: datetime | None = None
     alerts: int = 0
     title: str = ""
+    ending: Ending | None = None

@@ -19,7 +19,7 @@ from tocsin.alert_manager.config import (
 )
 from tocsin.alert_manager.silence import PutSilence, Silence, SilenceMatcher
 from tocsin.alert_manager.state import NO_CONFIG, TenantState, merge
-from tocsin.model.alert import Alert
+from tocsin.model.alert import Alert, Phase
 from tocsin.model.codec import encode
 from tocsin.model.events import EntryKind, GroupFlush, LogEntry, LoggedEntry
 from tocsin.model.labels import Labels
@@ -151,16 +151,26 @@ def test_invariants_hold_after_every_entry(
 ) -> None:
     state = TenantState(TENANT)
     sent: set[str] = set()
+    incidents: set[str] = set()
     for logged in live(history):
         flushes = apply(state, [logged]).flushes
         _every_alert_is_in_its_groups(state)
         for flush in flushes:
+            _keep_incident(incidents, flush)
             for target in flush.targets:
                 sent.add(notification_id(TENANT, flush.key, target.integration))
                 assert target.alerts
         assert {f.id for _, f in state.in_flight.items()} <= sent
+        assert incidents <= state.groups.keys()
         due = state.next_due()
         assert due is None or due > logged.entry.at
+
+
+def _keep_incident(incidents: set[str], flush: GroupFlush) -> None:
+    if flush.over:
+        incidents.discard(flush.group_key)
+    elif any(alert.status is Phase.FIRING for alert in flush.alerts):
+        incidents.add(flush.group_key)
 
 
 def _every_alert_is_in_its_groups(state: TenantState) -> None:

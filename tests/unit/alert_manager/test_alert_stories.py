@@ -27,6 +27,7 @@ from tocsin.alert_manager.silence import PutSilence, Silence, SilenceMatcher
 from tocsin.alert_manager.state import TenantState
 from tocsin.model.codec import encode
 from tocsin.model.events import EntryKind, GroupFlush, LogEntry, LoggedEntry, Target
+from tocsin.model.incident import Ending
 from tocsin.model.notification import DeliveryReport, Final, Reason, notification_id
 from tocsin.model.settings import from_scalar
 from tocsin.model.tenant import TenantId
@@ -113,6 +114,10 @@ class Story:
             self.now = max(self.now, (due - T0).total_seconds())
             self.log(EntryKind.TICK)
         self.now = seconds
+
+    def ends(self) -> list[tuple[float, Ending]]:
+        """Return when a group was over, and why."""
+        return [((f.at - T0).total_seconds(), f.over) for f in self.flushes if f.over]
 
     def push(self, seconds: float, *alerts: Mapping[str, Any]) -> None:
         """Post alerts: labels under their names, `start` and `end` in seconds, `note`."""
@@ -534,6 +539,61 @@ def test_a_route_is_quiet_outside_its_active_time_intervals() -> None:
     story.push(57.5, named("a", quiet="yes"))
     story.until(62)
     assert story.told() == ["60.5 a"]
+
+
+def test_a_group_whose_alerts_end_in_silence_is_over() -> None:
+    story = Story(config(EVERY_SECOND))
+    story.push(1, named("a", start=1))
+    story.silence(2.5, "a", 2.5, 60)
+    story.push(4.5, named("a", start=1, end=4.5))
+    story.until(8)
+    assert story.ends() == [(5, Ending.RESOLVED)]
+    assert not story.state.alerts
+
+
+def test_a_group_in_which_a_silenced_alert_fires_is_not_over() -> None:
+    story = Story(config(EVERY_SECOND))
+    story.push(1, named("a", start=1), named("b", start=1))
+    story.silence(2.5, "b", 2.5, 60)
+    story.push(3.5, named("a", start=1, end=3.5))
+    story.until(8)
+    assert story.told() == ["2 a b", "4 a!"]
+    assert story.ends() == []
+
+
+def test_an_idle_group_says_nothing() -> None:
+    story = Story(config(EVERY_SECOND))
+    story.push(1, named("a", start=1))
+    story.until(60)
+    assert len(story.flushes) == 1
+    story.silence(60.5, "a", 60.5, 70.5)
+    story.until(80)
+    assert [len(flush.alerts) for flush in story.flushes] == [1, 0, 1]
+
+
+def test_a_reload_ends_the_groups_it_makes_no_more_and_keeps_the_others() -> None:
+    by_name = {**EVERY_SECOND, "group_by": ["alertname"]}
+    story = Story(config(by_name))
+    story.push(1, named("a"), named("b"))
+    story.until(2)
+    story.reload(3.5, config({**by_name, "repeat_interval": "2h"}, version="2"))
+    assert story.ends() == []
+    story.reload(5.5, config(EVERY_SECOND, version="3"))
+    assert story.ends() == [(5.5, Ending.REGROUPED)] * 2
+    assert {f.group_key for f in story.flushes if f.over} == {
+        '{}:{alertname="a"}',
+        '{}:{alertname="b"}',
+    }
+
+
+def test_an_end_during_a_reload_is_told_even_when_nobody_may_hear_of_it() -> None:
+    story = Story(config(EVERY_SECOND))
+    story.push(1, named("a", start=1))
+    story.silence(2.5, "a", 2.5, 60)
+    story.push(3.2, named("a", start=1, end=3.2))
+    story.reload(3.5, config({**EVERY_SECOND, "repeat_interval": "2h"}, version="2"))
+    story.until(8)
+    assert [ending for _, ending in story.ends()] == [Ending.RESOLVED]
 
 
 def _minutes(start: int, end: int) -> dict[str, str]:
