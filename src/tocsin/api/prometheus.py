@@ -6,18 +6,16 @@ GET and form POST alike; answers are Prometheus' envelope. Source: Prometheus
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, Protocol, TypeVar
-from urllib.parse import parse_qsl
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from tocsin.api.http import Call, Dialect, Endpoint, Handler, Refusal
+from tocsin.api.prometheus_form import Form, unescaped
 from tocsin.api.prometheus_json import (
     alert_json,
     answer_json,
@@ -27,25 +25,20 @@ from tocsin.api.prometheus_json import (
 from tocsin.metrics_collector.views import TargetView
 from tocsin.model.clock import Clock
 from tocsin.model.codec import encode
-from tocsin.model.duration import parse_duration
-from tocsin.model.errors import InvalidInput, LimitExceeded
+from tocsin.model.errors import LimitExceeded
 from tocsin.model.labels import Labels
 from tocsin.model.matchers import Matcher
-from tocsin.model.rfc3339 import format_millis, parse_time
+from tocsin.model.rfc3339 import format_millis
 from tocsin.model.sample import Metadata
 from tocsin.model.tenant import TenantId
-from tocsin.promql.ast import VectorSelector
 from tocsin.promql.engine import Engine
-from tocsin.promql.errors import ExecutionError, QueryTimeout
-from tocsin.promql.parser import parse
+from tocsin.promql.errors import ExecutionError, ParseError, QueryTimeout
 from tocsin.promql.result import Result
 from tocsin.rule_engine.views import GroupView
 from tocsin.security.permissions import Permission
 
 PROMETHEUS_VERSION = "3.0.0"  # the level of the dialect; Grafana reads it from buildinfo
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
-T = TypeVar("T")
-_FORM = "application/x-www-form-urlencoded"
+LONGEST_QUERY_S = 120.0  # seconds; `--query.timeout` of Prometheus
 
 
 class SeriesCatalog(Protocol):
@@ -98,8 +91,8 @@ class PrometheusApi:
         """Evaluate an expression at one time."""
         form = await Form.of(call)
         at = form.time("time", default=self.clock.now())
-        result = self.engine.instant(call.tenant, form.needed("query"), at_ms=_ms(at))
-        return _result(result)
+        query, expired = form.needed("query"), self._deadline(form)
+        return _result(self.engine.instant(call.tenant, query, at_ms=_ms(at), expired=expired))
 
     async def query_range(self, call: Call) -> Response:
         """Evaluate an expression at many times."""
@@ -110,6 +103,7 @@ class PrometheusApi:
             start_ms=_ms(form.time("start")),
             end_ms=_ms(form.time("end")),
             step_ms=form.step_ms(),
+            expired=self._deadline(form),
         )
         return _result(result)
 
@@ -150,14 +144,17 @@ class PrometheusApi:
     async def rule_groups(self, call: Call) -> Response:
         """List rule groups; `type`, `rule_name[]`, `rule_group[]` and `file[]` narrow it."""
         form = await Form.of(call)
-        groups = [group_json(g, form.get("type")) for g in self.rules(call.tenant)]
+        kind = form.one_of("type", ("alert", "record"))
+        bare = form.flag("exclude_alerts")
+        views = self.rules(call.tenant)
+        groups = [group_json(_without_alerts(g) if bare else g, kind) for g in views]
         names, files, rules = (form.all(f"{p}[]") for p in ("rule_group", "file", "rule_name"))
         shown = [
             {**g, "rules": [r for r in g["rules"] if not rules or r["name"] in rules]}
             for g in groups
             if (not names or g["name"] in names) and (not files or g["file"] in files)
         ]
-        return success({"groups": [g for g in shown if g["rules"] or not rules]})
+        return success({"groups": [g for g in shown if g["rules"]]})
 
     async def rule_alerts(self, call: Call) -> Response:
         """List the pending and firing alerts of all rules."""
@@ -191,10 +188,16 @@ class PrometheusApi:
         """Answer 200 while the process lives."""
         return Response("Tocsin is Healthy.\n", media_type="text/plain")
 
+    def _deadline(self, form: Form) -> Callable[[], bool]:
+        """Return what tells the engine that `timeout`, or the longest query allowed, is over."""
+        allowed = min(form.seconds("timeout", default=LONGEST_QUERY_S), LONGEST_QUERY_S)
+        ends = self.clock.now() + timedelta(seconds=allowed)
+        return lambda: self.clock.now() >= ends
+
     def _selected(self, tenant: TenantId, form: Form) -> list[Labels]:
         start = _ms(form.time("start", default=_EARLIEST))
         end = _ms(form.time("end", default=_LATEST))
-        selectors = [selector(text) for text in form.all("match[]")] or [()]
+        selectors = form.selectors() or [()]
         found = {
             labels
             for matchers in selectors
@@ -205,68 +208,6 @@ class PrometheusApi:
 
 _EARLIEST = datetime(1, 1, 2, tzinfo=UTC)
 _LATEST = datetime(9999, 12, 30, tzinfo=UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class Form:
-    """Parameters of a request, from the URL and, for POST, from the form body."""
-
-    pairs: tuple[tuple[str, str], ...]
-
-    @classmethod
-    async def of(cls, call: Call) -> Form:
-        """Read the parameters of a request."""
-        pairs = list(call.request.query_params.multi_items())
-        if call.request.method == "POST" and _is_form(call.request):
-            body = (await call.body()).decode(errors="replace")
-            pairs = parse_qsl(body, keep_blank_values=True) + pairs
-        return cls(tuple(pairs))
-
-    def get(self, name: str) -> str:
-        """Return the first value of a parameter, "" when it is not given."""
-        return next((value for key, value in self.pairs if key == name), "")
-
-    def all(self, name: str) -> list[str]:
-        """Return every value of a parameter."""
-        return [value for key, value in self.pairs if key == name]
-
-    def needed(self, name: str) -> str:
-        """Return a parameter that must be there. Raises Refusal(400)."""
-        return self.get(name) or _missing(name)
-
-    def time(self, name: str, *, default: datetime | None = None) -> datetime:
-        """Return a time parameter: Unix seconds or RFC 3339. Raises Refusal(400)."""
-        text = self.get(name)
-        if not text:
-            return default if default is not None else _missing(name)
-        try:
-            return _time(text)
-        except (InvalidInput, OverflowError, ValueError) as error:
-            message = f'invalid parameter "{name}": cannot parse "{text}" to a valid timestamp'
-            raise Refusal(400, message) from error
-
-    def step_ms(self) -> int:
-        """Return the step of a range query in milliseconds, above zero. Raises Refusal(400)."""
-        text = self.needed("step")
-        try:
-            seconds = float(text) if _NUMBER.fullmatch(text) else None
-            step = seconds if seconds is not None else parse_duration(text).total_seconds()
-        except InvalidInput as error:
-            message = f'invalid parameter "step": cannot parse "{text}" to a valid duration'
-            raise Refusal(400, message) from error
-        if step <= 0 or not math.isfinite(step):
-            rule = "zero or negative query resolution step widths are not accepted"
-            raise Refusal(400, f'invalid parameter "step": {rule}. Try a positive integer')
-        return max(1, round(step * 1000))
-
-    def limited(self, found: list[T]) -> list[T]:
-        """Return at most `limit` of what was found; 0 or no limit is all. Raises Refusal(400)."""
-        text = self.get("limit")
-        if not text:
-            return found
-        if not text.isdecimal():
-            raise Refusal(400, f'invalid parameter "limit": "{text}" is not a whole number')
-        return found[: int(text)] if int(text) else found
 
 
 def success(data: Any, *, warnings: tuple[str, ...] = (), infos: tuple[str, ...] = ()) -> Response:
@@ -285,27 +226,8 @@ def fault(request: Request, refusal: Refusal) -> Response:
     return Response(encode(body), refusal.status, refusal.headers, media_type="application/json")
 
 
-def selector(text: str) -> tuple[Matcher, ...]:
-    """Return the matchers of a series selector. Raises InvalidInput when it is something else."""
-    expr = parse(text)
-    if not isinstance(expr, VectorSelector) or expr.offset_ms or expr.at is not None:
-        raise InvalidInput(f"{text!r} is not a series selector")
-    return tuple(expr.matchers)
-
-
-def unescaped(name: str) -> str:
-    """Return a label name that a client wrote as `U__…` (UTF-8 escaping of Prometheus 3)."""
-    if not name.startswith("U__"):
-        return name
-    parts = re.split(r"(__|_[0-9a-fA-F]{1,6}_)", name[3:])
-    return "".join(_unescaped_part(part) for part in parts)
-
-
-def _unescaped_part(part: str) -> str:
-    if part == "__":
-        return "_"
-    is_code = len(part) > 2 and part.startswith("_") and part.endswith("_")
-    return chr(int(part[1:-1], 16)) if is_code else part
+def _without_alerts(group: GroupView) -> GroupView:
+    return replace(group, rules=tuple(replace(rule, alerts=()) for rule in group.rules))
 
 
 def _endpoint(
@@ -318,7 +240,7 @@ def _endpoint(
             raise Refusal(503, str(error)) from error
         except (ExecutionError, LimitExceeded) as error:
             raise Refusal(422, str(error)) from error
-        except InvalidInput as error:
+        except ParseError as error:
             raise Refusal(400, f'invalid parameter "query": {error}') from error
 
     return Endpoint("/api/v1" + path, methods, permission, translated)
@@ -331,23 +253,6 @@ def _result(result: Result) -> Response:
 def _error_type(refusal: Refusal) -> str:
     known = {400: "bad_data", 404: "not_found", 422: "execution", 503: "timeout"}
     return known.get(refusal.status, "internal" if refusal.status >= 500 else "bad_data")
-
-
-def _missing(name: str) -> Any:
-    raise Refusal(400, f'invalid parameter "{name}": it is required')
-
-
-def _is_form(request: Request) -> bool:
-    return request.headers.get("content-type", "").split(";")[0].strip().lower() == _FORM
-
-
-def _time(text: str) -> datetime:
-    if _NUMBER.fullmatch(text):
-        return datetime.fromtimestamp(float(text), UTC)
-    at = parse_time(text)
-    if at is None:
-        raise InvalidInput("the zero time is no time")
-    return at
 
 
 def _ms(at: datetime) -> int:
