@@ -1,7 +1,6 @@
 """What every outbox and its delivery log promise, whatever keeps them."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -12,7 +11,7 @@ import pytest
 
 from tocsin.model.alert import Phase
 from tocsin.model.codec import decode
-from tocsin.model.errors import TocsinError
+from tocsin.model.errors import InvalidInput
 from tocsin.model.events import Delta, EntryKind, LoggedEntry
 from tocsin.model.labels import Labels
 from tocsin.model.notification import (
@@ -126,10 +125,8 @@ async def claimed(kept: Kept, tenant: TenantId = A, *, after: timedelta = SECOND
 
 
 async def states(kept: Kept, tenant: TenantId = A) -> dict[str, str]:
-    """Return the state of each row; the port leaves open what an unfinished one is called."""
     log = await kept.log.deliveries(tenant, before=None, limit=100)
-    ended = {final.value for final in Final}
-    return {one.notification.id: one.state if one.state in ended else "unfinished" for one in log}
+    return {one.notification.id: one.state for one in log}
 
 
 async def test_a_new_row_is_due_and_reads_back_as_it_was(kept: Kept) -> None:
@@ -190,14 +187,14 @@ async def test_a_row_to_be_tried_again_is_not_reported(kept: Kept) -> None:
     await claimed(kept)
     await kept.outbox.settle(A, attempt("n"))
     assert kept.reports == []
-    assert await states(kept) == {"n": "unfinished"}
+    assert await states(kept) == {"n": "pending"}
 
 
 async def test_a_replaced_row_is_not_sent(kept: Kept) -> None:
     await kept.add(A, rows("old"))
     await kept.add(A, Delta(notifications=(notification("new"),), replaced=("old",)))
     assert await claimed(kept) == ["new"]
-    assert await states(kept) == {"new": "unfinished", "old": "superseded"}
+    assert await states(kept) == {"new": "pending", "old": "superseded"}
 
 
 @pytest.mark.parametrize("final", [Final.DELIVERED, None])
@@ -238,6 +235,50 @@ async def test_new_rows_wake_the_watcher_of_their_tenant(kept: Kept) -> None:
     assert woken == [A]
 
 
+async def test_a_retry_wakes_the_watcher_and_an_end_does_not(kept: Kept) -> None:
+    await kept.add(A, rows("n"))
+    woken: list[str] = []
+    kept.outbox.watch(A, partial(woken.append, "first"))
+    kept.outbox.watch(A, partial(woken.append, "second"))
+    await claimed(kept)
+    await kept.outbox.settle(A, attempt("n", 1))
+    await kept.outbox.settle(A, attempt("n", 2, final=Final.DELIVERED))
+    await kept.add(A, Delta(replaced=("n",)))
+    assert woken == ["second"]
+
+
+async def test_an_attempt_settled_again_changes_nothing(kept: Kept) -> None:
+    await kept.add(A, rows("n"))
+    await claimed(kept)
+    for _ in range(2):
+        await kept.outbox.settle(A, attempt("n", final=Final.DELIVERED))
+    (delivery,) = await kept.log.deliveries(A, before=None, limit=9)
+    assert delivery.attempts == (attempt("n", final=Final.DELIVERED),)
+    assert len(kept.reports) == 1
+
+
+async def test_an_unknown_row_cannot_be_settled(kept: Kept) -> None:
+    with pytest.raises(InvalidInput, match="no notification 'n'"):
+        await kept.outbox.settle(A, attempt("n"))
+
+
+async def test_a_lease_that_ends_makes_its_row_due_again(kept: Kept) -> None:
+    await kept.add(A, rows("n"))
+    await claimed(kept)
+    end = T0 + SECOND + timedelta(minutes=1)
+    assert await kept.outbox.next_due(A) == end
+    assert await claimed(kept, after=timedelta(minutes=1)) == []
+    assert await claimed(kept, after=end - T0) == ["n"]
+
+
+async def test_what_was_never_tried_comes_before_what_is_tried_again(kept: Kept) -> None:
+    await kept.add(A, rows("old"))
+    await claimed(kept)
+    await kept.outbox.settle(A, attempt("old"))
+    await kept.add(A, rows("new"))
+    assert await claimed(kept) == ["new", "old"]
+
+
 async def test_nothing_waits_in_an_empty_outbox(kept: Kept) -> None:
     assert await claimed(kept) == []
     assert await kept.outbox.next_due(A) is None
@@ -270,6 +311,12 @@ async def test_the_log_tells_when_a_waiting_row_is_due(kept: Kept) -> None:
     assert delivery.next_at == T0 + 30 * SECOND
 
 
+async def test_a_row_never_tried_waits_since_its_flush(kept: Kept) -> None:
+    await kept.add(A, rows("n"))
+    (delivery,) = await kept.log.deliveries(A, before=None, limit=9)
+    assert (delivery.state, delivery.next_at) == ("pending", T0)
+
+
 async def test_the_log_is_read_in_pages_newest_first(kept: Kept) -> None:
     await kept.add(A, rows("1", "2"))
     await kept.add(A, rows("3", "4"))
@@ -277,6 +324,7 @@ async def test_the_log_is_read_in_pages_newest_first(kept: Kept) -> None:
     assert [one.notification.id for one in first] == ["4", "3"]
     rest = await kept.log.deliveries(A, before="3", limit=9)
     assert [one.notification.id for one in rest] == ["2", "1"]
+    assert await kept.log.deliveries(A, before="unknown", limit=9) == []
 
 
 async def test_the_log_can_be_asked_for_one_receiver(kept: Kept) -> None:
@@ -291,14 +339,14 @@ async def test_the_same_id_in_two_tenants_is_two_rows(kept: Kept) -> None:
     await kept.add(B, Delta(notifications=(notification("n", tenant=B),)))
     assert await claimed(kept, A) == ["n"]
     await kept.outbox.settle(A, attempt("n", final=Final.DELIVERED))
-    assert await states(kept, B) == {"n": "unfinished"}
+    assert await states(kept, B) == {"n": "pending"}
     assert await claimed(kept, B) == ["n"]
     assert len(kept.reports) == 1
 
 
 async def test_a_tenant_cannot_reach_the_rows_of_another(kept: Kept) -> None:
     await kept.add(A, rows("n"))
-    with contextlib.suppress(TocsinError, LookupError):
+    with pytest.raises(InvalidInput, match="no notification 'n'"):
         await kept.outbox.settle(B, attempt("n", final=Final.DELIVERED))
     await kept.add(B, Delta(replaced=("n",)))
     assert await claimed(kept, B) == []

@@ -51,6 +51,12 @@ async def test_a_snapshot_reads_back_and_is_replaced_by_the_next(kept: Kept) -> 
     assert await kept.snapshots.load(A) == Snapshot(7, b"second")
 
 
+async def test_an_older_snapshot_never_replaces_a_newer_one(kept: Kept) -> None:
+    for seq in (7, 3):
+        await kept.snapshots.save(A, Snapshot(seq, b"of %d" % seq))
+    assert await kept.snapshots.load(A) == Snapshot(7, b"of 7")
+
+
 async def test_snapshots_belong_to_their_tenant(kept: Kept) -> None:
     await kept.snapshots.save(A, Snapshot(3, b"of a"))
     assert await kept.snapshots.load(B) is None
@@ -61,3 +67,9 @@ async def test_the_applied_offset_is_that_of_the_last_commit(kept: Kept) -> None
         await kept.log.commit(A, seq=seq, delta=Delta())
     assert await kept.snapshots.applied(A) == 9
     assert await kept.snapshots.applied(B) == 0
+
+
+async def test_the_applied_offset_never_goes_back(kept: Kept) -> None:
+    for seq in (9, 4):
+        await kept.log.commit(A, seq=seq, delta=Delta())
+    assert await kept.snapshots.applied(A) == 9

@@ -91,7 +91,8 @@ class MemoryLog(AlertLog):
             _fail(future)
             return
         self.stored.commits.append(commit)
-        self.stored.applied[commit.tenant] = commit.seq
+        before = self.stored.applied.get(commit.tenant, 0)
+        self.stored.applied[commit.tenant] = max(before, commit.seq)
         if not future.done():
             future.set_result(None)
 
@@ -108,10 +109,12 @@ class MemorySnapshots(Snapshots):
         return self._log.stored.snapshots.get(tenant)
 
     async def save(self, tenant: TenantId, snapshot: Snapshot) -> None:
-        """Replace the snapshot."""
+        """Replace the snapshot, unless it is newer."""
         if self._log.failing:
             raise NotDurable("the fake store was told to fail")
-        self._log.stored.snapshots[tenant] = snapshot
+        kept = self._log.stored.snapshots.get(tenant)
+        if kept is None or kept.seq <= snapshot.seq:
+            self._log.stored.snapshots[tenant] = snapshot
 
     async def applied(self, tenant: TenantId) -> int:
         """Return the last committed `seq`."""

@@ -53,8 +53,8 @@ class AlertLog(Protocol):
         """Queue one transaction: what applying entry `seq` changed, and that it was applied.
 
         Rows for the outbox, replaced notifications and incidents are written with the new
-        applied offset, or not at all. Raises NotDurable in the future; calling again with
-        the same arguments is safe.
+        applied offset, or not at all. The offset never goes back. Raises NotDurable in the
+        future; calling again with the same arguments is safe.
         """
         ...
 
@@ -67,7 +67,7 @@ class Snapshots(Protocol):
         ...
 
     async def save(self, tenant: TenantId, snapshot: Snapshot) -> None:
-        """Replace the snapshot of `tenant`. Raises NotDurable."""
+        """Replace the snapshot of `tenant` by one that is not older. Raises NotDurable."""
         ...
 
     async def applied(self, tenant: TenantId) -> int:

@@ -25,6 +25,7 @@ from tocsin.notification_dispatcher.ports import Attempt, Outbox, OutboxRow
 from tocsin.notification_dispatcher.provider import Wire
 from tocsin.notification_dispatcher.receivers import Receivers, Ways
 from tocsin.notification_dispatcher.sending import send_once
+from tocsin.telemetry.edge import edge
 from tocsin.telemetry.logs import get_logger
 from tocsin.telemetry.metrics import Registry
 
@@ -297,11 +298,9 @@ class _Worker:
 
     async def _guarded(self, work: Awaitable[T], event: str, **fields: object) -> T | None:
         """Return what `work` gives, None after a bug in it: one bad row must not end the loop."""
-        try:
+        with edge(_log, event, tenant=self._tenant, **fields):
             return await work
-        except Exception as error:  # noqa: BLE001 - the edge of the loop and of its tasks
-            _log.bug(event, error, tenant=self._tenant, **fields)
-            return None
+        return None
 
     def _count(self, row: OutboxRow, attempt: Attempt, result: Result, timing: Timing) -> None:
         told, meters = row.notification, self._tools.instruments

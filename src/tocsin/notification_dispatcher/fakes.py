@@ -11,7 +11,7 @@ import msgspec
 
 from tocsin.model.alert import Phase
 from tocsin.model.clock import Clock
-from tocsin.model.errors import NotDurable
+from tocsin.model.errors import InvalidInput, NotDurable
 from tocsin.model.labels import Labels
 from tocsin.model.notification import (
     DeliveryReport,
@@ -25,6 +25,7 @@ from tocsin.model.notification import (
 )
 from tocsin.model.tenant import TenantId
 from tocsin.notification_dispatcher.ports import (
+    PENDING,
     Attempt,
     Delivery,
     DeliveryLog,
@@ -39,6 +40,7 @@ from tocsin.notification_dispatcher.ports import (
 )
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
+AT_ONCE = datetime(1970, 1, 1, tzinfo=UTC)  # when a row that was never tried is due
 
 
 def an_alert(name: str = "HighLoad", **labels: str) -> NotifiedAlert:
@@ -102,15 +104,29 @@ class _Row:
     """A notification in the fake outbox."""
 
     notification: Notification
-    next_at: datetime
-    first_at: datetime | None = None
+    next_at: datetime = AT_ONCE
     final: Final | None = None
-    attempts: list[Attempt] = field(default_factory=list)
+    attempts: dict[int, Attempt] = field(default_factory=dict)
     leased_until: datetime | None = None
 
     def due_at(self) -> datetime | None:
         """Return when the row can be claimed, None when it has ended."""
         return None if self.final else max(self.next_at, self.leased_until or self.next_at)
+
+    def claimed(self) -> OutboxRow:
+        """Return the row as who claims it gets it."""
+        first_at = min((attempt.at for attempt in self.attempts.values()), default=None)
+        return OutboxRow(self.notification, max(self.attempts, default=0), first_at)
+
+    def logged(self) -> Delivery:
+        """Return the row as a line of the delivery log."""
+        waits_until = max(self.next_at, self.notification.flushed_at)
+        return Delivery(
+            self.notification,
+            self.final.value if self.final else PENDING,
+            tuple(self.attempts[number] for number in sorted(self.attempts)),
+            None if self.final else waits_until,
+        )
 
 
 class MemoryOutbox(Outbox, DeliveryLog):
@@ -129,13 +145,14 @@ class MemoryOutbox(Outbox, DeliveryLog):
     def commit(
         self, tenant: TenantId, notifications: Iterable[Notification], replaced: Iterable[str] = ()
     ) -> None:
-        """Add rows, due when they were flushed, and end those that are replaced."""
-        rows = self._rows.setdefault(tenant, {})
-        for told in notifications:
-            rows.setdefault(told.id, _Row(told, told.flushed_at))
+        """Add rows, due at once, and end those that are replaced."""
+        rows, new = self._rows.setdefault(tenant, {}), tuple(notifications)
+        for told in new:
+            rows.setdefault(told.id, _Row(told))
         for row in (rows[id_] for id_ in replaced if id_ in rows):
             row.final = row.final or Final.SUPERSEDED
-        self._wakes.get(tenant, _nothing)()
+        if new:
+            self._wake(tenant)
 
     async def claim(
         self, tenant: TenantId, *, now: datetime, limit: int, lease: timedelta
@@ -146,59 +163,57 @@ class MemoryOutbox(Outbox, DeliveryLog):
         chosen = [row for _, row in sorted(due, key=lambda pair: pair[0])][:limit]
         for row in chosen:
             row.leased_until = now + lease
-        return [OutboxRow(r.notification, len(r.attempts), r.first_at) for r in chosen]
+        return [row.claimed() for row in chosen]
 
     async def settle(self, tenant: TenantId, attempt: Attempt) -> None:
         """Record an attempt."""
         self._refuse_when_broken()
-        row = self._rows[tenant][attempt.notification]
-        row.attempts.append(attempt)
-        row.first_at = row.first_at or attempt.at
+        row = self._rows.get(tenant, {}).get(attempt.notification)
+        if row is None:
+            raise InvalidInput(f"tenant {tenant} has no notification {attempt.notification!r}")
+        row.attempts.setdefault(attempt.number, attempt)
         row.leased_until = None
-        row.next_at = attempt.next_at or row.next_at
-        if attempt.final and not row.final:
+        if attempt.final is None:
+            row.next_at = attempt.next_at or attempt.at
+            self._wake(tenant)
+        elif row.final is None:
             row.final = attempt.final
-            told = row.notification
-            self.reports.append(
-                DeliveryReport(
-                    told.id, told.group_key, told.integration, attempt.final, attempt.reason
-                )
-            )
+            self.reports.append(_report(row.notification, attempt, attempt.final))
 
     async def next_due(self, tenant: TenantId) -> datetime | None:
         """Return when the next row can be claimed."""
         return min((at for row in self._of(tenant) if (at := row.due_at())), default=None)
 
     def watch(self, tenant: TenantId, wake: Callable[[], None]) -> None:
-        """Call `wake` at every commit."""
+        """Call `wake` when rows came, and when one is to be tried again."""
         self._wakes[tenant] = wake
 
     async def deliveries(
         self, tenant: TenantId, *, before: str | None, limit: int, receiver: str = ""
     ) -> list[Delivery]:
         """Return deliveries, newest first."""
-        newest = list(reversed(self._of(tenant)))
-        ids = [row.notification.id for row in newest]
-        older = newest[ids.index(before) + 1 :] if before in ids else newest
-        wanted = [r for r in older if receiver in ("", r.notification.receiver)]
-        return [_delivery(row) for row in wanted[:limit]]
+        ids = list(self._rows.get(tenant, {}))
+        if before is not None:
+            ids = ids[: ids.index(before)] if before in ids else []
+        older = (self._rows[tenant][id_] for id_ in reversed(ids))
+        wanted = [row for row in older if receiver in ("", row.notification.receiver)]
+        return [row.logged() for row in wanted[:limit]]
 
     def _of(self, tenant: TenantId) -> list[_Row]:
         return list(self._rows.get(tenant, {}).values())
+
+    def _wake(self, tenant: TenantId) -> None:
+        wake = self._wakes.get(tenant)
+        if wake is not None:
+            wake()
 
     def _refuse_when_broken(self) -> None:
         if self.broken:
             raise NotDurable("the fake outbox was told to fail")
 
 
-def _delivery(row: _Row) -> Delivery:
-    state = row.final or ("waiting" if row.leased_until is None else "sending")
-    next_at = None if row.final else row.next_at
-    return Delivery(row.notification, str(state), tuple(row.attempts), next_at)
-
-
-def _nothing() -> None:
-    """Wake nobody."""
+def _report(told: Notification, attempt: Attempt, final: Final) -> DeliveryReport:
+    return DeliveryReport(told.id, told.group_key, told.integration, final, attempt.reason)
 
 
 Answering = Callable[[HttpCall], Awaitable[HttpAnswer]]

@@ -12,6 +12,9 @@ import msgspec
 from tocsin.model.notification import Final, HttpAnswer, Notification, SmtpAnswer
 from tocsin.model.tenant import TenantId
 
+PENDING = "pending"
+"""The state of a notification that has not ended, whether it waits or is on its way."""
+
 
 @dataclass(frozen=True, slots=True)
 class OutboxRow:
@@ -39,7 +42,10 @@ class Attempt(msgspec.Struct, frozen=True):
 
 
 class Delivery(msgspec.Struct, frozen=True):
-    """One line of the delivery log: a notification, its state and its attempts, oldest first."""
+    """One line of the delivery log: a notification, its state and its attempts, oldest first.
+
+    `state` is PENDING until the notification has ended, then the value of its `Final`.
+    """
 
     notification: Notification
     state: str
@@ -55,7 +61,8 @@ class Outbox(Protocol):
     ) -> list[OutboxRow]:
         """Lease at most `limit` due rows to this process for `lease`, oldest first.
 
-        A row is given out once until `settle` is called for it or its lease ends.
+        What was never tried is due at once, and comes before what is tried again. A row is
+        given out once until `settle` is called for it or its lease ends.
         """
         ...
 
@@ -63,16 +70,24 @@ class Outbox(Protocol):
         """Record an attempt: end the row when `attempt.final` is set, else make it due again.
 
         With `final` the same transaction appends a REPORT entry to the alert log, so that the
-        group hears of it. A row that was replaced meanwhile stays replaced. Raises NotDurable.
+        group hears of it. A row that has ended, by a replacement or by an earlier `settle`,
+        stays as it ended. Settling the same attempt again changes nothing. Raises NotDurable,
+        and InvalidInput when `tenant` has no such notification.
         """
         ...
 
     async def next_due(self, tenant: TenantId) -> datetime | None:
-        """Return when the next row falls due, None when nothing waits."""
+        """Return when the next row falls due or a lease ends, None when nothing waits.
+
+        A row that was never tried is due already: its time is in the past.
+        """
         ...
 
     def watch(self, tenant: TenantId, wake: Callable[[], None]) -> None:
-        """Call `wake` on the event loop whenever rows of `tenant` were committed."""
+        """Call `wake` on the event loop whenever rows of `tenant` came or are due again later.
+
+        A later call takes the place of an earlier one.
+        """
         ...
 
 
@@ -82,7 +97,10 @@ class DeliveryLog(Protocol):
     async def deliveries(
         self, tenant: TenantId, *, before: str | None, limit: int, receiver: str = ""
     ) -> list[Delivery]:
-        """Return at most `limit` deliveries, newest first, older than the id `before`."""
+        """Return at most `limit` deliveries, newest first, older than the id `before`.
+
+        An empty page when `before` is no notification of `tenant`.
+        """
         ...
 
 

@@ -13,6 +13,7 @@ import ipaddress
 import socket
 import ssl
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 import aiohttp
@@ -182,11 +183,10 @@ def guarded_socket(guard: Guard, info: tuple[Any, ...]) -> socket.socket:
 
 
 async def _connect(sock: socket.socket, address: Any) -> socket.socket:
-    try:
+    with ExitStack() as undo:
+        undo.callback(sock.close)
         await asyncio.get_running_loop().sock_connect(sock, address)
-    except BaseException:
-        sock.close()
-        raise
+        undo.pop_all()
     return sock
 
 

@@ -391,7 +391,7 @@ async def test_stop_lets_what_is_under_way_end(open_house: Any) -> None:
         house.commit(*numbered(3))
         await house.pass_time(0.5)
         await house.dispatcher.stop(deadline_s=10)
-        assert await house.states() == ["delivered", "sending", "sending"]
+        assert await house.states() == ["delivered", "pending", "pending"]
         assert len(house.http.calls) == 1
         await house.dispatcher.stop()
 
@@ -408,7 +408,7 @@ async def test_stop_cuts_off_at_its_deadline(open_house: Any) -> None:
         before = house.clock.now()
         await house.dispatcher.stop(deadline_s=2)
         assert house.clock.now() - before == timedelta(seconds=2)
-        assert await house.states() == ["sending"]
+        assert await house.states() == ["pending"]
 
 
 async def test_one_tenant_can_be_stopped_alone(open_house: Any) -> None:
@@ -418,7 +418,7 @@ async def test_one_tenant_can_be_stopped_alone(open_house: Any) -> None:
         house.commit(a_notification("other"))
         await house.pass_time(1)
         assert await house.states(ACME) == ["delivered"]
-        assert await house.states(OTHER) == ["waiting"]
+        assert await house.states(OTHER) == ["pending"]
         await house.dispatcher.stop_tenant(TenantId("unknown"))
 
 

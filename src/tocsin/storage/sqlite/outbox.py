@@ -16,7 +16,14 @@ from tocsin.model.errors import InvalidInput
 from tocsin.model.events import EntryKind, LogEntry, LoggedEntry
 from tocsin.model.notification import DeliveryReport, Final, Notification
 from tocsin.model.tenant import TenantId
-from tocsin.notification_dispatcher.ports import Attempt, Delivery, DeliveryLog, Outbox, OutboxRow
+from tocsin.notification_dispatcher.ports import (
+    PENDING,
+    Attempt,
+    Delivery,
+    DeliveryLog,
+    Outbox,
+    OutboxRow,
+)
 from tocsin.storage.micros import from_micros, to_micros
 from tocsin.storage.named_sql import load_queries
 from tocsin.storage.signals import Followers, Watchers
@@ -25,7 +32,6 @@ from tocsin.storage.sqlite.leases import Leases
 from tocsin.storage.sqlite.log import append_entry
 
 _SQL = load_queries("tocsin.storage.sqlite", "outbox.sql")
-_PENDING = "pending"
 
 
 def insert_notifications(
@@ -200,5 +206,5 @@ def _attempts(
 
 def _delivery(row: tuple[str, str, int, int, bytes], attempts: tuple[Attempt, ...]) -> Delivery:
     _, state, next_at_us, created_us, body = row
-    next_at = from_micros(next_at_us or created_us) if state == _PENDING else None
+    next_at = from_micros(next_at_us or created_us) if state == PENDING else None
     return Delivery(decode(body, Notification), state, attempts, next_at)
