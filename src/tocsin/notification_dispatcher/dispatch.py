@@ -25,7 +25,7 @@ from tocsin.notification_dispatcher.ports import Attempt, Outbox, OutboxRow
 from tocsin.notification_dispatcher.provider import Wire
 from tocsin.notification_dispatcher.receivers import Receivers, Ways
 from tocsin.notification_dispatcher.sending import send_once
-from tocsin.telemetry.edge import edge
+from tocsin.telemetry.edge import Edge
 from tocsin.telemetry.logs import get_logger
 from tocsin.telemetry.metrics import Registry
 
@@ -298,7 +298,7 @@ class _Worker:
 
     async def _guarded(self, work: Awaitable[T], event: str, **fields: object) -> T | None:
         """Return what `work` gives, None after a bug in it: one bad row must not end the loop."""
-        with edge(_log, event, tenant=self._tenant, **fields):
+        with Edge(_log, event, tenant=self._tenant, **fields):
             return await work
         return None
 

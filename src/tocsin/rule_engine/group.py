@@ -27,6 +27,7 @@ from tocsin.rule_engine.rendering import Renderer
 from tocsin.rule_engine.restore import heartbeat_labels, last_round, remembered
 from tocsin.rule_engine.sending import Sender, mark_sent
 from tocsin.rule_engine.views import GroupView, Health
+from tocsin.telemetry.edge import Edge
 from tocsin.telemetry.logs import get_logger
 
 _LOG = get_logger("rule_engine")
@@ -145,16 +146,21 @@ class GroupRun:
     async def _evaluate_rule(self, run: RuleRun, at: datetime) -> None:
         began = time.perf_counter()
         error = ""
+        fields = {"tenant": self.spec.tenant, "rule": run.rule.name}
+        with Edge(_LOG, "Evaluating rule failed", **fields) as caught:
+            error = await self._outcome(run, at)
+        if caught.error is not None:
+            error = f"internal error: {type(caught.error).__name__}"
+        self._note(run, at=at, took_s=time.perf_counter() - began, error=error)
+
+    async def _outcome(self, run: RuleRun, at: datetime) -> str:
+        """Evaluate a rule and store what it gave; return what went wrong, "" when nothing did."""
         try:
             labels, values = await run.evaluate(self._round(at))
-            batch = run.output.write(labels, values)
-            error = self._write(batch, self._written_at(at)) if batch else ""
         except TocsinError as failure:
-            error = str(failure)
-        except Exception as failure:  # noqa: BLE001 - one rule's bug must not stop its group
-            _LOG.bug("Evaluating rule failed", failure, tenant=self.spec.tenant, rule=run.rule.name)
-            error = f"internal error: {type(failure).__name__}"
-        self._note(run, at=at, took_s=time.perf_counter() - began, error=error)
+            return str(failure)
+        batch = run.output.write(labels, values)
+        return self._write(batch, self._written_at(at)) if batch else ""
 
     def _note(self, run: RuleRun, *, at: datetime, took_s: float, error: str) -> None:
         """Keep how an evaluation went; an empty `error` means well."""

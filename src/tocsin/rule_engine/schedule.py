@@ -20,6 +20,7 @@ from tocsin.rule_engine.group import GroupRun, GroupSpec, Neighbours
 from tocsin.rule_engine.instruments import RuleInstruments
 from tocsin.rule_engine.ports import Firing, Queries, RuleSink
 from tocsin.rule_engine.views import AlertView, GroupView
+from tocsin.telemetry.edge import Edge
 from tocsin.telemetry.logs import get_logger
 
 _LOG = get_logger("rule_engine")
@@ -135,10 +136,8 @@ class RuleGroups:
         tenant = run.spec.tenant
         lag = self._clock.now() - slot
         self._near.instruments.lag.labels(tenant).set(lag.total_seconds())
-        try:
+        with Edge(_LOG, "Rule group failed", tenant=tenant):
             await run.evaluate(slot)
-        except Exception as error:  # noqa: BLE001 - edge of the task loop
-            _LOG.bug("Rule group failed", error, tenant=tenant)
 
     async def _reached(self, slots: Slots, slot: datetime) -> datetime:
         """Wait for `slot` and return it; the next one near when the clock is put back meanwhile."""

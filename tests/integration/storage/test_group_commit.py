@@ -152,10 +152,9 @@ async def test_a_listener_hears_before_the_waiter(connection: sqlite3.Connection
     assert heard == ["listener 1", "waiter"]
 
 
-async def test_a_listener_that_fails_stops_nobody(connection: sqlite3.Connection) -> None:
-    complaints: list[object] = []
-    loop = asyncio.get_running_loop()
-    loop.set_exception_handler(lambda _, context: complaints.append(context["exception"]))
+async def test_a_listener_that_fails_stops_nobody(
+    connection: sqlite3.Connection, caplog: pytest.LogCaptureFixture
+) -> None:
     fault = KeyError("a bug")
 
     def listen(_: int) -> None:
@@ -169,7 +168,8 @@ async def test_a_listener_that_fails_stops_nobody(connection: sqlite3.Connection
     held.go()
     assert [await first, await last] == [1, 3]
     await held.writer.close()
-    assert complaints == [fault, fault]
+    logged = [record for record in caplog.records if record.exc_info]
+    assert [record.exc_info[1] for record in logged if record.exc_info] == [fault, fault]
 
 
 async def test_over_the_bound_an_append_is_told_to_come_back(

@@ -13,6 +13,7 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TypeVar
 
@@ -49,11 +50,10 @@ class Database:
         """Lock, open and migrate; blocks for that long. Raises StoreUnusable."""
         self._path = data_dir / FILE
         self._lock = _lock(data_dir)
-        try:
+        with ExitStack() as undo:
+            undo.callback(self._lock.release)
             self._connection = _open_writing(self._path)
-        except BaseException:
-            self._lock.release()
-            raise
+            undo.pop_all()
         loop = asyncio.get_running_loop()
         self.writer = Writer(self._connection, loop, queue_bytes=queue_bytes)
         self._local = threading.local()

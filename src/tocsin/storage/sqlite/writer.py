@@ -22,7 +22,10 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from tocsin.model.errors import LimitExceeded, NotDurable
+from tocsin.telemetry.edge import Edge
+from tocsin.telemetry.logs import get_logger
 
+_log = get_logger("storage")
 T = TypeVar("T")
 
 MAX_BATCH = 4096  # jobs; bounds how long the first of a batch waits for the last
@@ -214,14 +217,10 @@ class Writer:
     def _deliver(self, batch: list[Job[Any]]) -> None:
         for job in batch:
             self._waiting_bytes -= job.size
-            try:
+            with Edge(_log, "listener to the store failed"):
                 job.resolve()
-            except Exception as error:  # noqa: BLE001  # the edge: a listener's bug stops nobody
-                if not job.future.done():
-                    job.future.set_result(job.result)  # it is on disk all the same
-                self._loop.call_exception_handler(
-                    {"message": "a listener to the store failed", "exception": error}
-                )
+            if not job.future.done():
+                job.future.set_result(job.result)  # it is on disk all the same
 
 
 def _breaks_batch(error: Exception) -> bool:
