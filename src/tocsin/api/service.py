@@ -58,8 +58,14 @@ class Service:
         return Response(status_code=200)
 
     async def metrics(self, call: Call) -> Response:
-        """Answer with our own metrics in the format the caller prefers."""
-        body, kind = self.registry.render(call.request.headers.get("accept", ""))
+        """Answer with our own metrics in the format the caller prefers.
+
+        A tenant sees its own and those of the process; who runs the service sees all.
+        """
+        everything = call.scoped_to is None and call.principal.may(Permission.OPERATE)
+        tenant = None if everything else call.tenant
+        accept = call.request.headers.get("accept", "")
+        body, kind = self.registry.render(accept, tenant=tenant)
         return Response(body, headers={"Content-Type": kind})
 
     async def root(self, call: Call) -> Response:
