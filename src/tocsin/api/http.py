@@ -13,6 +13,7 @@ import binascii
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from urllib.parse import quote
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
@@ -52,13 +53,18 @@ class Call:
             raise Refusal(403, "this credential belongs to no tenant")
         return self.scoped_to
 
-    async def body(self) -> bytes:
-        """Return the request body. Raises Refusal(413) past BODY_LIMIT."""
+    @property
+    def root(self) -> str:
+        """Return the route prefix as it stands in a URL, "" when there is none."""
+        return quote(self.request.state.root)
+
+    async def body(self, *, most: int = BODY_LIMIT) -> bytes:
+        """Return the request body. Raises Refusal(413) when it has more than `most` bytes."""
         parts, size = [], 0
         async for chunk in self.request.stream():
             size += len(chunk)
-            if size > BODY_LIMIT:
-                raise Refusal(413, f"request body is larger than {BODY_LIMIT} bytes")
+            if size > most:
+                raise Refusal(413, f"request body is larger than {most} bytes")
             parts.append(chunk)
         return b"".join(parts)
 
@@ -151,6 +157,8 @@ class Door:
         dialect: Dialect | None = None
         try:
             path, named = _split_tenant(_normal_path(request, self.prefix))
+            request.state.root = self.prefix
+            request.state.mount = self.prefix if named is None else f"{self.prefix}/t/{named}"
             dialect, routes = self._dialect(path)
             endpoint = _match(routes, request, path)
             if endpoint is None:
@@ -263,6 +271,11 @@ def presented_token(authorization: str) -> str | None:
             return ""
         return password or user
     return "" if authorization else None
+
+
+def mount_of(request: Request) -> str:
+    """Return what stands before the dialect's path in a URL: route prefix and tenant mount."""
+    return quote(request.state.mount)
 
 
 def json_content(request: Request) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import jinja2
 from starlette.requests import Request
@@ -20,7 +20,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from tocsin.alert_manager.alerts import Alerts
 from tocsin.alert_manager.matcher_syntax import parse_matchers
 from tocsin.alert_manager.views import AlertFilter, AlertView
-from tocsin.api.http import SESSION_COOKIE, Access, Call, Dialect, Endpoint, Refusal
+from tocsin.api.http import SESSION_COOKIE, Access, Call, Dialect, Endpoint, Refusal, mount_of
 from tocsin.model.alert import AlertState
 from tocsin.model.clock import Clock
 from tocsin.model.duration import format_duration
@@ -38,6 +38,7 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
+FORM_LIMIT = 4096  # bytes; a form of ours holds one token
 MOST_ROWS = 500  # a page is read by a person; the API has the rest
 _TYPES = {"css": "text/css", "svg": "image/svg+xml"}
 
@@ -114,15 +115,13 @@ class Pages:
     async def login(self, call: Call) -> Response:
         """Begin a session for the principal whose token was given."""
         _same_origin(call.request)
-        form = parse_qs((await call.body()).decode(errors="replace"))
+        form = parse_qs((await call.body(most=FORM_LIMIT)).decode(errors="replace"))
         principal = self.access().tokens.authenticate(form.get("token", [""])[0].strip())
         if principal is None:
             page = self._page(call.request, "login.html", problem="This token is not known.")
             page.status_code = 401
             return page
-        home = _base(call.request)
-        if principal.tenant is not None and not home.endswith(f"/t/{principal.tenant}"):
-            home += f"/t/{principal.tenant}"
+        home = call.root if principal.tenant is None else f"{call.root}/t/{principal.tenant}"
         answer = RedirectResponse(f"{home}/ui", status_code=303)
         answer.set_cookie(
             SESSION_COOKIE,
@@ -137,20 +136,17 @@ class Pages:
         """End the session."""
         _same_origin(call.request)
         self.sessions.end(call.request.cookies.get(SESSION_COOKIE, ""))
-        answer = RedirectResponse(f"{_base(call.request)}/ui/login", status_code=303)
+        answer = RedirectResponse(f"{mount_of(call.request)}/ui/login", status_code=303)
         answer.delete_cookie(SESSION_COOKIE)
         return answer
 
     async def static(self, call: Call) -> Response:
         """Return a file of ours."""
         name = str(call.request.path_params["name"])
-        kind = _TYPES.get(name.rpartition(".")[2])
-        file = importlib.resources.files("tocsin.api.ui") / "static" / name
-        if kind is None or not file.is_file():
+        if name not in _STATIC:
             raise Refusal(404, "not found")
-        return Response(
-            file.read_bytes(), media_type=kind, headers={"Cache-Control": "max-age=300"}
-        )
+        kind = _TYPES[name.rpartition(".")[2]]
+        return Response(_STATIC[name], media_type=kind, headers={"Cache-Control": "max-age=300"})
 
     def _choose_tenant(self, call: Call) -> Response:
         tenants = sorted(self.access().tenants)
@@ -160,7 +156,7 @@ class Pages:
         return parse_matchers(text, self.alerts.matcher_mode(tenant)) if text.strip() else ()
 
     def _page(self, request: Request, template: str, **values: Any) -> Response:
-        html = _TEMPLATES.get_template(template).render(base=_base(request), **values)
+        html = _TEMPLATES.get_template(template).render(base=mount_of(request), **values)
         return HTMLResponse(html, headers=HEADERS)
 
 
@@ -183,9 +179,9 @@ def row(view: AlertView, now: datetime) -> Row:
 def fault(request: Request, refusal: Refusal) -> Response:
     """Send who is not signed in to the sign-in page; show any other refusal in words."""
     if refusal.status == 401:
-        return RedirectResponse(f"{_base(request)}/ui/login", status_code=303)
+        return RedirectResponse(f"{mount_of(request)}/ui/login", status_code=303)
     values = {"status": refusal.status, "message": refusal.message}
-    html = _TEMPLATES.get_template("fault.html").render(base=_base(request), **values)
+    html = _TEMPLATES.get_template("fault.html").render(base=mount_of(request), **values)
     return HTMLResponse(html, refusal.status, {**HEADERS, **refusal.headers})
 
 
@@ -208,11 +204,6 @@ def _whole_seconds(now: datetime, then: datetime) -> timedelta:
     return max(now.replace(microsecond=0) - then.replace(microsecond=0), timedelta(0))
 
 
-def _base(request: Request) -> str:
-    """Return what stands before `/ui` in the path: a route prefix, a tenant mount, or nothing."""
-    return quote(request.scope["path"].partition("/ui")[0])
-
-
 def _same_origin(request: Request) -> None:
     """Refuse a form that another site sent (Fetch Metadata; Origin for older browsers)."""
     site = request.headers.get("sec-fetch-site")
@@ -222,6 +213,13 @@ def _same_origin(request: Request) -> None:
         raise Refusal(403, "this form was sent from another site")
 
 
+def _files() -> dict[str, bytes]:
+    """Return our static files; whatever else a path asks for never reaches the disk."""
+    folder = importlib.resources.files("tocsin.api.ui") / "static"
+    return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+_STATIC = _files()
 _TEMPLATES = jinja2.Environment(
     loader=jinja2.PackageLoader("tocsin.api.ui"),
     autoescape=True,
