@@ -6,6 +6,7 @@ Errors are problem details (RFC 9457).
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,7 @@ from tocsin.security.permissions import Permission
 
 DEFAULT_PAGE = 50
 LARGEST_PAGE = 500
+_WHOLE = re.compile("[0-9]{1,9}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,6 @@ def _answer(value: Any) -> Response:
 
 def _limit(call: Call) -> int:
     text = call.request.query_params.get("limit", str(DEFAULT_PAGE))
-    if not text.isdecimal() or not 1 <= int(text) <= LARGEST_PAGE:
+    if not _WHOLE.fullmatch(text) or not 1 <= int(text) <= LARGEST_PAGE:
         raise InvalidInput(f"limit must be a whole number from 1 to {LARGEST_PAGE}")
     return int(text)
