@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from tocsin.api.http import Access
 from tocsin.config_loader.loaded import Config
 from tocsin.config_loader.server import Auth
+from tocsin.security.permissions import Role
 from tocsin.security.tokens import Credential, Principal, TokenTable
 
 
@@ -21,7 +22,7 @@ def access_of(config: Config) -> Access:
 
 def _credentials(config: Config) -> Iterator[Credential]:
     for token in config.server.tokens:
-        yield Credential(token.sha256, Principal(token.name, token.role, None))
+        yield Credential(token.sha256, Principal(token.name, Role(token.role), None))
     for tenant in config.tenants:
         for token in tenant.tokens:
-            yield Credential(token.sha256, Principal(token.name, token.role, tenant.id))
+            yield Credential(token.sha256, Principal(token.name, Role(token.role), tenant.id))

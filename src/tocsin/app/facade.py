@@ -70,7 +70,7 @@ class AlertManager:
     @property
     def url(self) -> str:
         """Return the address the server listens on. Raises NotRunning before the start."""
-        if self._runtime is None or not self._ready.is_set():
+        if self._runtime is None or not self._runtime.ready():
             raise NotRunning("call start_monitoring() first")
         return self._runtime.url
 
@@ -91,6 +91,7 @@ class AlertManager:
         self._failure = None
         self._thread = threading.Thread(target=self._main, name="tocsin")
         self._thread.start()
+        _outlive_the_script(self._thread)
         if not self._ready.wait(START_WITHIN_S):
             self.stop()
             raise NotRunning(f"Tocsin was not ready within {START_WITHIN_S:.0f} s")
@@ -145,6 +146,16 @@ class AlertManager:
     def _ask_to_stop(self) -> None:
         if self._loop is not None and self._stopping is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._stopping.set)
+
+
+def _outlive_the_script(thread: threading.Thread) -> None:
+    """Keep the interpreter whole until `thread` ends, although the main script has ended.
+
+    After the last line the interpreter shuts its thread pools before it waits for threads, and
+    nothing could be written any more. A call registered later than those of the pools is made
+    before them; `concurrent.futures` registers its own in just this way.
+    """
+    threading._register_atexit(thread.join)  # type: ignore[attr-defined]  # noqa: SLF001
 
 
 class MetricsCollector(collector.MetricsCollector):

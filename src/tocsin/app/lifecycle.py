@@ -29,7 +29,13 @@ from tocsin.model.tenant import TenantId
 from tocsin.telemetry.logs import Level, LogFormat, get_logger, set_up
 
 Load = Callable[[], Loaded]
-_FIXED = ("listen", "route_prefix")  # parts of `server` that only a restart can change
+_FIXED = (  # what only a restart can change
+    ("server", "listen"),
+    ("server", "route_prefix"),
+    ("storage", "path"),
+    ("storage", "retention"),
+    ("reload", "watch"),
+)
 _log = get_logger("app")
 
 
@@ -65,7 +71,7 @@ class Runtime:
     @property
     def url(self) -> str:
         """Return the address of the first listener, route prefix included."""
-        return f"http://{self.desk.listener.addresses[0]}{self.desk.door.prefix}"
+        return f"{self.desk.listener.url}{self.desk.door.prefix}"
 
     def ready(self) -> bool:
         """Return true between the end of recovery and the beginning of the stop."""
@@ -120,21 +126,34 @@ class Runtime:
             _log.warn("configuration", warning=str(warning))
 
     async def _put_in_force(self, loaded: Loaded) -> None:
+        """Bring every tenant to the new settings, then let callers in by the new tokens."""
         desk, config = self.desk, self._overrides.applied(loaded.config)
         self._say(config, loaded)
-        for name in _FIXED:
-            if getattr(config.server, name) != getattr(desk.config.server, name):
-                _log.warn("takes effect at the next start", setting=f"server.{name}")
+        for setting in _only_at_start(desk.config, config):
+            _log.warn("takes effect at the next start", setting=setting)
         before, after = set(desk.tenants()), {tenant.id for tenant in config.tenants}
+        await self._change_tenants(config)
         desk.config, desk.sources = config, loaded.sources
         desk.door.access = access_of(config)
         for gone in before - after:
             await desk.tenancy.stop(gone)
-        for tenant in config.tenants:
-            change = desk.tenancy.reload if tenant.id in before else desk.tenancy.start
-            await change(tenant, self._external_url(config, tenant.id))
         desk.instruments.loaded(loaded.hash, SystemClock().now())
         _log.info("configuration in force", hash=loaded.hash[:12], tenants=len(config.tenants))
+
+    async def _change_tenants(self, config: Config) -> None:
+        """Start and reload tenants; when one fails, the others get their old settings back."""
+        desk, old = self.desk, {tenant.id: tenant for tenant in self.desk.config.tenants}
+        async with AsyncExitStack() as undo:
+            for tenant in config.tenants:
+                url = self._external_url(config, tenant.id)
+                if before := old.get(tenant.id):
+                    back = self._external_url(desk.config, tenant.id)
+                    undo.push_async_callback(desk.tenancy.reload, before, back)
+                    await desk.tenancy.reload(tenant, url)
+                else:
+                    undo.push_async_callback(desk.tenancy.stop, tenant.id)
+                    await desk.tenancy.start(tenant, url)
+            undo.pop_all()
 
     def _external_url(self, config: Config, tenant: TenantId) -> str:
         """Return the URL people reach a tenant under; several tenants have a mount each."""
@@ -175,6 +194,15 @@ class Runtime:
         except (TocsinError, OSError) as error:
             self.desk.instruments.refused()
             _log.error("reload failed", error=str(error))
+
+
+def _only_at_start(old: Config, new: Config) -> list[str]:
+    """Return the settings that differ and that only a restart can change."""
+    return [
+        f"{section}.{name}"
+        for section, name in _FIXED
+        if getattr(getattr(old, section), name) != getattr(getattr(new, section), name)
+    ]
 
 
 def serve_forever(load: Load, overrides: Overrides) -> int:

@@ -10,7 +10,9 @@ from typing import TypeVar
 import msgspec
 
 from tocsin.config_loader.loaded import Config
-from tocsin.config_loader.server import LogFormat, LogLevel
+from tocsin.config_loader.server import LogFormat, LogLevel, check_server
+from tocsin.model.errors import ConfigError, Problem
+from tocsin.model.settings import Duration
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -25,23 +27,36 @@ class Overrides:
     route_prefix: str | None = None
     level: str | None = None
     style: str | None = None
+    history: Duration | None = None
+    behind_a_proxy: bool = False
     notes: tuple[str, ...] = ()
 
     def applied(self, config: Config) -> Config:
-        """Return `config` with these in place of what it says."""
+        """Return `config` with these in place of what it says.
+
+        Raises ConfigError when an address leaves a door open that the file would not have
+        been allowed to leave open. `behind_a_proxy` stands for `insecure_http: true`.
+        """
         server = {
             "listen": list(self.listen) or None,
             "external_url": self.external_url,
             "route_prefix": self.route_prefix,
+            "insecure_http": True if self.behind_a_proxy else None,
         }
-        storage = {"path": str(self.data_dir.absolute()) if self.data_dir else None}
+        storage = {
+            "path": str(self.data_dir.absolute()) if self.data_dir else None,
+            "history": self.history,
+        }
         log = {
             "level": LogLevel(self.level) if self.level else None,
             "format": LogFormat(self.style) if self.style else None,
         }
+        laid = _overlaid(config.server, server)
+        if findings := check_server(laid):
+            raise ConfigError(tuple(Problem(f.message, "command line") for f in findings))
         return replace(
             config,
-            server=_overlaid(config.server, server),
+            server=laid,
             storage=_overlaid(config.storage, storage),
             log=_overlaid(config.log, log),
         )

@@ -54,6 +54,7 @@ class Listener:
         self._sockets: list[socket.socket] = []
         self._task: asyncio.Task[None] | None = None
         self.addresses: tuple[str, ...] = ()
+        """What is listened on, `host:port`, the port really taken."""
 
     async def start(self, addresses: Sequence[str]) -> None:
         """Bind and begin to answer. Raises CannotListen."""
@@ -63,6 +64,14 @@ class Listener:
         self._task = asyncio.create_task(serving, name="listener")
         for address in self.addresses:
             _log.info("Listening on", address=address)
+
+    @property
+    def url(self) -> str:
+        """Return how the first address is reached; every interface is called by the host's name."""
+        host, port = split_address(self.addresses[0])
+        if host in ("0.0.0.0", "::"):  # noqa: S104 - told apart, not listened on
+            host = socket.gethostname()
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
     async def stop(self) -> None:
         """Take no more connections, finish what was asked, close. Idempotent."""

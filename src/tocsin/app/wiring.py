@@ -26,6 +26,7 @@ from tocsin.app.tenancy import Tenancy
 from tocsin.config_loader.files import Sources
 from tocsin.config_loader.loaded import Config, TenantSettings
 from tocsin.config_loader.masked import original_yaml
+from tocsin.config_loader.server import route_prefix_of
 from tocsin.metrics_collector.fetch import AiohttpFetch
 from tocsin.metrics_collector.process import ProcessMetrics
 from tocsin.model.clock import Clock
@@ -164,7 +165,7 @@ def _door(config: Config, house: House, hooks: Hooks, rooms: Rooms) -> Door:
         started_at=started_at,
     )
     pages = Pages(house.alerts, sessions, access=lambda: door.access, clock=clock)
-    prefix = config.server.route_prefix.rstrip("/")
+    prefix = route_prefix_of(config.server)
     service = Service(rooms.registry, hooks.ready, hooks.reload, home=f"{prefix}/ui")
     rest = RestApi(rooms.stores.deliveries, rooms.stores.incidents)
     door = Door(

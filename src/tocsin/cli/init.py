@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import secrets
-import stat
+import json
 from pathlib import Path
 
 import click
 
+from tocsin.cli.token import new_token
+from tocsin.config_loader.json_schema import config_schema
 from tocsin.model.errors import InvalidTenant
 from tocsin.model.tenant import tenant_id
-from tocsin.security.tokens import ENTROPY_BYTES, mint
 
 VALIDATE_OFFSET = 4
 
@@ -97,7 +96,8 @@ def init(folder: Path, port: int, tenants: tuple[str, ...]) -> None:
 def write_first_configuration(folder: Path, tenants: tuple[str, ...], *, port: int) -> bool:
     """Write configuration and tokens; return False, changing nothing, when there is one already.
 
-    Token files are created with mode 0600 and hold the token and a newline. The validation
+    Token files are created with mode 0600 and hold the token and a newline. The JSON Schema that
+    editors check the configuration with is written beside it. The validation
     webhook listens VALIDATE_OFFSET ports above `port`.
     """
     path = folder / "tocsin.yaml"
@@ -105,20 +105,13 @@ def write_first_configuration(folder: Path, tenants: tuple[str, ...], *, port: i
         return False
     tokens = folder / "tokens"
     tokens.mkdir(parents=True, exist_ok=True, mode=0o700)
-    operator = _new_token(tokens / "operator.token")
+    operator = new_token(tokens / "operator.token")
     text = HEADER.format(name=path.name, port=port, operator=operator)
     for tenant in tenants:
-        digest = _new_token(tokens / f"{tenant}.token")
+        digest = new_token(tokens / f"{tenant}.token")
         where = port + VALIDATE_OFFSET
         text += TENANT.format(tenant=tenant, digest=digest, validate_port=where)
     path.write_text(text)
+    schema = json.dumps(config_schema(), indent=2)
+    path.with_name("tocsin.schema.json").write_text(schema + "\n")
     return True
-
-
-def _new_token(path: Path) -> str:
-    """Write a new token to `path`, readable by its owner alone, and return its digest."""
-    minted = mint(secrets.token_bytes(ENTROPY_BYTES))
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
-    with os.fdopen(os.open(path, flags, stat.S_IRUSR | stat.S_IWUSR), "w") as file:
-        file.write(minted.plain.reveal() + "\n")
-    return minted.sha256

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import click
 
+from tocsin.model.version import VERSION
+
 EXIT_ERROR = 1
 EXIT_UNREACHABLE = 4
 
@@ -30,7 +32,8 @@ VERBS = {
     "query": Verb("query", "query", "Evaluate PromQL on a running server."),
     "serve": Verb("serve", "serve", "Run the whole platform."),
     "status": Verb("daemon", "status", "Say whether the server that `up` started runs."),
-    "up": Verb("daemon", "up", "Start the server in the background and wait until it is ready."),
+    "token": Verb("token", "token", "Make a token for the configuration."),
+    "up": Verb("up", "up", "Start the server in the background and wait until it is ready."),
     "validate": Verb("validate", "validate", "Check a running server from end to end."),
 }
 
@@ -57,6 +60,6 @@ class Verbs(click.Group):
 
 
 @click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="tocsin", prog_name="tocsin")
+@click.version_option(VERSION, prog_name="tocsin")
 def main() -> None:
     """Alerting for many tenants, from the metric to the person."""

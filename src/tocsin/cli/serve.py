@@ -16,8 +16,8 @@ from tocsin.cli.main import EXIT_ERROR
 from tocsin.config_loader.kind import is_alertmanager_file
 from tocsin.config_loader.load import load, load_alertmanager
 from tocsin.config_loader.receivers import Dialect
-from tocsin.model.duration import parse_duration
 from tocsin.model.errors import ConfigError, InvalidInput, TocsinError
+from tocsin.model.settings import Duration
 from tocsin.telemetry.logs import Level, LogFormat
 
 _LEVELS = click.Choice([level.value for level in Level])
@@ -27,7 +27,6 @@ _FORMATS = click.Choice([style.value for style in LogFormat])
 IGNORED = {
     "--alerts.gc-interval": "resolved alerts go as soon as nothing refers to them",
     "--data.maintenance-interval": "state is durable at once",
-    "--data.retention": "storage.history keeps this",
     "--web.get-concurrency": "requests are answered on one loop",
     "--web.timeout": "requests have budgets of their own",
     "--web.ui-path": "the pages are built in",
@@ -125,6 +124,8 @@ def serve(
 @click.option("--cluster.listen-address", "gossip", default="", hidden=True)
 @click.option("--cluster.peer", "peers", multiple=True, hidden=True)
 @click.option("--enable-feature", "features", default="", help=f"One of {', '.join(_FEATURES)}.")
+@click.option("--data.retention", "retention", default="120h", help="How long history is kept.")
+@click.option("--web.config.file", "web_config", default="", hidden=True)
 @click.option("--dispatch.start-delay", "start_delay", default="0s", help="Hold the first flush.")
 @click.option("--log.level", "level", type=_LEVELS, default="info")
 @click.option("--log.format", "style", type=_FORMATS, default="logfmt")
@@ -139,6 +140,8 @@ def alertmanager(
     gossip: str,
     peers: tuple[str, ...],
     features: str,
+    retention: str,
+    web_config: str,
     start_delay: str,
     level: str,
     style: str,
@@ -148,6 +151,9 @@ def alertmanager(
 
     Like the program it stands for, it has no authentication: keep it behind something that has.
     """
+    if web_config:
+        message = "TLS of the listener is not built yet: put a TLS proxy in front"
+        raise click.BadParameter(message, param_hint="--web.config.file")
     overrides = Overrides(
         listen=listen,
         data_dir=data_dir,
@@ -155,6 +161,8 @@ def alertmanager(
         route_prefix=route_prefix,
         level=level,
         style=style,
+        history=_history(retention),
+        behind_a_proxy=True,
         notes=tuple(_notes(gossip, peers, ignored)),
     )
     dialect = Dialect(_matcher_mode(features), _delay(start_delay))
@@ -185,10 +193,18 @@ def _matcher_mode(features: str) -> MatcherMode:
 
 
 def _delay(text: str) -> timedelta:
+    return _duration(text, "--dispatch.start-delay")
+
+
+def _history(text: str) -> Duration:
+    return _duration(text, "--data.retention")
+
+
+def _duration(text: str, flag: str) -> Duration:
     try:
-        return parse_duration(text)
+        return Duration.parse(text)
     except InvalidInput as error:
-        raise click.BadParameter(str(error), param_hint="--dispatch.start-delay") from error
+        raise click.BadParameter(str(error), param_hint=flag) from error
 
 
 def _run(load: Load, overrides: Overrides) -> None:

@@ -22,7 +22,7 @@ from typing import Any
 import click
 
 from tocsin.cli.client import Client
-from tocsin.cli.daemon import DEFAULT_HOME, DEFAULT_PORT, HOME_VARIABLE
+from tocsin.cli.home import DEFAULT_HOME, DEFAULT_PORT, HOME_VARIABLE
 from tocsin.cli.main import EXIT_ERROR
 from tocsin.config_loader.load import load
 from tocsin.config_loader.loaded import TenantSettings

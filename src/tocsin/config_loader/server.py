@@ -6,16 +6,18 @@ Each field is followed by its description: the reference and the JSON Schema sho
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Sequence
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 import msgspec
 
 from tocsin.model.settings import Duration, Finding, duration
-from tocsin.security.permissions import Role
 
 Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+TenantRole = Literal["writer", "viewer", "responder", "editor", "tenant-admin"]
+PlatformRole = Literal["platform-admin"]
 
 
 class Auth(StrEnum):
@@ -41,14 +43,26 @@ class LogFormat(StrEnum):
     JSON = "json"
 
 
-class TokenConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A credential: whoever holds the token of this digest acts with this role."""
+class Token(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What every credential has."""
 
     name: str
     """What the token is called in logs and in the audit trail; unique within its list."""
     sha256: Sha256
     """SHA-256 of the token's text, 64 lower-case hex digits."""
-    role: Role = Role.TENANT_ADMIN
+
+
+class TokenConfig(Token, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A credential of a tenant: whoever holds the token of this digest acts with this role."""
+
+    role: TenantRole = "tenant-admin"
+    """What the token allows."""
+
+
+class PlatformTokenConfig(Token, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A credential of the platform: whoever holds its token runs the service."""
+
+    role: PlatformRole
     """What the token allows."""
 
 
@@ -59,7 +73,7 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Addresses to listen on, `host:port`; an empty host means every interface."""
     external_url: str = ""
     """The URL under which people and Prometheus reach this server; links in notifications use it.
-    Empty: made from the host name and the first address."""
+    Empty: made from the first address, with the host name where that is every interface."""
     route_prefix: str = ""
     """Path under which everything is served. Empty: the path of `external_url`."""
     auth: Auth = Auth.TOKEN
@@ -67,7 +81,7 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     do anything, to be used on loopback only."""
     insecure_http: bool = False
     """Allow plain HTTP on addresses other machines can reach (behind a TLS proxy)."""
-    tokens: list[TokenConfig] = msgspec.field(default_factory=list)
+    tokens: list[PlatformTokenConfig] = msgspec.field(default_factory=list)
     """Credentials of the platform itself, role `platform-admin`: reload and metrics, no tenant's
     data."""
 
@@ -80,7 +94,8 @@ class StorageConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     retention: Duration = duration("24h")
     """How long samples are kept."""
     history: Duration = duration("7d")
-    """How long resolved alerts, expired silences and delivered notifications are kept."""
+    """How long the alert log, delivered notifications and resolved incidents are kept. Expired
+    silences are kept for 120 hours, as Alertmanager does."""
 
 
 class LogConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -105,11 +120,22 @@ def check_server(server: ServerConfig) -> list[Finding]:
     if not server.listen:
         findings.append(Finding(("listen",), "at least one address to listen on is needed"))
     findings += _external_url(server.external_url) + _prefix(server.route_prefix)
-    for i, token in enumerate(server.tokens):
-        if token.role is not Role.PLATFORM_ADMIN:
-            message = "a token of the server has role platform-admin; others belong to a tenant"
-            findings.append(Finding(("tokens", i, "role"), message))
-    return findings
+    return findings + check_token_names(server.tokens, "tokens")
+
+
+def check_token_names(tokens: Sequence[Token], *path: str) -> list[Finding]:
+    """Return a finding for every name that an earlier token of the list at `path` has."""
+    first: dict[str, int] = {}
+    return [
+        Finding((*path, index, "name"), f'a token named "{token.name}" exists already')
+        for index, token in enumerate(tokens)
+        if first.setdefault(token.name, index) != index
+    ]
+
+
+def route_prefix_of(server: ServerConfig) -> str:
+    """Return the path everything is served under, without a slash at its end; "" is the root."""
+    return (server.route_prefix or urlsplit(server.external_url).path).rstrip("/")
 
 
 def is_loopback(host: str) -> bool:

@@ -8,8 +8,10 @@ import pytest
 
 from tocsin.alert_manager.ports import Snapshot
 from tocsin.model.events import Delta, EntryKind, LogEntry
+from tocsin.model.incident import Incident, IncidentState
 from tocsin.model.labels import EMPTY
 from tocsin.model.notification import Final, Notification, Reason
+from tocsin.model.severity import Severity
 from tocsin.model.tenant import TenantId
 from tocsin.notification_dispatcher.ports import Attempt
 from tocsin.storage.sqlite.history import CHUNK, OutboxDepth, Pruned
@@ -76,6 +78,31 @@ async def test_ended_notifications_go_with_their_attempts_and_waiting_ones_stay(
     assert (await stores.history.prune(A, before=T0 + HOUR)).notifications == 2
     log = await stores.deliveries.deliveries(A, before=None, limit=9)
     assert [one.notification.id for one in log] == ["late", "waiting"]
+
+
+def incident(name: str, state: IncidentState) -> Incident:
+    return Incident(
+        id=name,
+        group_key=name,
+        group_labels=EMPTY,
+        receiver="ops",
+        state=state,
+        severity=Severity.WARNING,
+        opened_at=T0,
+        updated_at=T0,
+    )
+
+
+async def test_resolved_incidents_go_once_their_last_change_is_old(stores: Stores) -> None:
+    old, late = await append(stores, A, T0), await append(stores, A, T0 + 2 * HOUR)
+    opened, resolved = IncidentState.OPEN, IncidentState.RESOLVED
+    gone, stays = incident("gone", resolved), incident("open", opened)
+    await stores.alerts.commit(A, seq=old, delta=Delta(incidents=(gone, stays)))
+    await stores.alerts.commit(A, seq=late, delta=Delta(incidents=(incident("late", resolved),)))
+    await stores.snapshots.save(A, Snapshot(late, b""))
+    assert (await stores.history.prune(A, before=T0 + HOUR)).incidents == 1
+    kept = await stores.incidents.incidents(A, state=None, before=None, limit=9)
+    assert {one.id for one in kept} == {"open", "late"}
 
 
 async def test_a_notification_a_replay_would_bring_back_stays(stores: Stores) -> None:

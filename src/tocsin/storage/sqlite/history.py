@@ -26,6 +26,7 @@ class Pruned:
 
     entries: int
     notifications: int
+    incidents: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +46,13 @@ class SqliteHistory:
     async def prune(self, tenant: TenantId, *, before: datetime) -> Pruned:
         """Remove what ended before `before` and no replay needs. Raises NotDurable.
 
-        That is log entries behind the snapshot, and notifications that are not waiting with
-        their attempts. Without a snapshot nothing goes.
+        That is notifications that are not waiting with their attempts, resolved incidents, and
+        log entries, all behind the snapshot. Without a snapshot nothing goes.
         """
         return Pruned(
+            incidents=await self._prune(
+                tenant, before, "prunable_incidents", ("delete_incidents",)
+            ),
             entries=await self._prune(tenant, before, "prunable_entries", ("delete_entries",)),
             notifications=await self._prune(
                 tenant,

@@ -27,6 +27,22 @@ WHERE tenant = :tenant AND notification IN (SELECT value FROM json_each(:ids));
 DELETE FROM outbox
 WHERE tenant = :tenant AND state <> 'pending' AND id IN (SELECT value FROM json_each(:ids));
 
+-- name: prunable_incidents
+-- Resolved incidents whose last change is older than a time and no replay can bring back.
+SELECT incident.id FROM incident
+JOIN snapshot ON snapshot.tenant = incident.tenant
+WHERE incident.tenant = :tenant AND incident.state = 'resolved'
+    AND incident.opened_us < :before_us AND incident.changed_seq <= snapshot.seq
+    AND NOT EXISTS (
+        SELECT 1 FROM log WHERE log.seq = incident.changed_seq AND log.at_us >= :before_us
+    )
+ORDER BY incident.opened_us LIMIT :limit;
+
+-- name: delete_incidents
+-- Remove resolved incidents of a tenant.
+DELETE FROM incident
+WHERE tenant = :tenant AND state = 'resolved' AND id IN (SELECT value FROM json_each(:ids));
+
 -- name: outbox_depth
 -- How many notifications of a tenant wait, and since when the oldest does.
 SELECT count(*), min(created_us) FROM outbox WHERE tenant = :tenant AND state = 'pending';
