@@ -306,7 +306,9 @@ def _choices(base: Any) -> tuple[Any, ...]:
 def _wanted(base: Any) -> str:
     choices = _choices(base)
     if choices:
-        return "one of " + ", ".join(str(choice) for choice in choices)
+        return ("one of " if len(choices) > 1 else "") + ", ".join(
+            str(choice) for choice in choices
+        )
     return _WANTED.get(base, "a value")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,17 +20,14 @@ from tocsin.config_loader.schema import (
     id_of,
 )
 from tocsin.config_loader.secret_files import read_secret_files
-from tocsin.config_loader.server import TokenConfig
+from tocsin.config_loader.server import check_token_names
 from tocsin.config_loader.tree import MapNode, Section, parse
 from tocsin.metrics_collector.config import MetricsConfig, check_metrics
 from tocsin.model.errors import InvalidTenant
-from tocsin.model.settings import Finding
 from tocsin.model.tenant import tenant_id
 from tocsin.rule_engine.check import check_settings
 from tocsin.rule_engine.config import RuleFile, RuleSettings
-from tocsin.security.permissions import Role
 
-_TENANT_ROLES = (Role.WRITER, Role.VIEWER, Role.RESPONDER, Role.EDITOR, Role.TENANT_ADMIN)
 _NO_ROUTES = "route: {receiver: default}\nreceivers: [{name: default}]\n"
 
 
@@ -51,7 +47,7 @@ class TenantReader:
         `id_key` is the key its id stands under.
         """
         self._check_id(tenant, section, id_key)
-        self.report.take(section, check_tokens(tenant.tokens), "tokens")
+        self.report.take(section, check_token_names(tenant.tokens), "tokens")
         metrics = self._metrics(tenant, section)
         rule_settings = self._rule_settings(tenant, section)
         rules = self._rules(tenant, section)
@@ -137,16 +133,3 @@ def read_alertmanager(
     if file is None:
         return None
     return AlertmanagerReader(schema, path.parent, report, dialect).settings(file, document.root)
-
-
-def check_tokens(tokens: Iterable[TokenConfig]) -> list[Finding]:
-    """Return what is wrong with the tokens of one tenant."""
-    found, names = [], set()
-    for index, token in enumerate(tokens):
-        if token.name in names:
-            found.append(Finding((index, "name"), f'a token named "{token.name}" exists already'))
-        if token.role not in _TENANT_ROLES:
-            message = f"role {token.role} is not for tenants; use one of {', '.join(_TENANT_ROLES)}"
-            found.append(Finding((index, "role"), message))
-        names.add(token.name)
-    return found

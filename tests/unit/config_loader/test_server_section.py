@@ -1,16 +1,22 @@
 """The process section: addresses, and doors left open."""
 
+import typing
+
 import pytest
 
 from tocsin.config_loader.server import (
     Auth,
+    PlatformRole,
+    PlatformTokenConfig,
     ServerConfig,
-    TokenConfig,
+    TenantRole,
     check_server,
     is_loopback,
     split_address,
 )
 from tocsin.security.permissions import Role
+
+ROOT = PlatformTokenConfig(name="root", role="platform-admin", sha256="0" * 64)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +78,7 @@ def test_an_open_address_is_refused_unless_it_is_said_to_be_meant() -> None:
         (ServerConfig(external_url="http://[::1"), ("external_url",)),
         (ServerConfig(external_url="http://"), ("external_url",)),
         (ServerConfig(route_prefix="x"), ("route_prefix",)),
-        (ServerConfig(tokens=[TokenConfig(name="x", sha256="0" * 64)]), ("tokens", 0, "role")),
+        (ServerConfig(tokens=[ROOT, ROOT]), ("tokens", 1, "name")),
     ],
 )
 def test_what_is_wrong_is_told_with_its_path(server: ServerConfig, path: tuple[object]) -> None:
@@ -84,6 +90,11 @@ def test_a_complete_section_is_sound() -> None:
         listen=["127.0.0.1:9093", "[::1]:9093"],
         external_url="https://alerts.example.org/tocsin",
         route_prefix="/tocsin",
-        tokens=[TokenConfig(name="op", role=Role.PLATFORM_ADMIN, sha256="0" * 64)],
+        tokens=[ROOT],
     )
     assert check_server(server) == []
+
+
+def test_a_file_may_give_every_role_but_those_that_no_token_stands_for() -> None:
+    given = {*typing.get_args(TenantRole), *typing.get_args(PlatformRole)}
+    assert given == set(Role) - {Role.NOBODY, Role.OWNER}
