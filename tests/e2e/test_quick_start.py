@@ -44,11 +44,14 @@ def test_the_quick_start_runs_until_ctrl_c_and_stops_cleanly(
         wait_ready(process, f"{url}/-/ready")
         eventually(lambda: "returned" in process.tail(), what="start_monitoring to return")
 
-        def counted() -> bool:
-            _, body = answers(f"{url}/prometheus/api/v1/query?query=playlist_saves_total")
+        def found(expr: str) -> bool:
+            _, body = answers(f"{url}/prometheus/api/v1/query?query={expr}")
             return bool(json.loads(body)["data"]["result"])
 
-        eventually(counted, what="the counter in the store")
+        eventually(lambda: found("playlist_saves_total"), what="the counter in the store")
+        later = "count_over_time(node_time_seconds[1m])>=3"  # every 5 s: the script has ended
+        eventually(lambda: found(later), what="this host still being measured")
+        assert answers(f"{url}/api/tocsin/v1/deliveries") == (200, '{"items":[],"next":null}')
         assert process.alive
         process.signal(signal.SIGINT)
         eventually(lambda: not process.alive, what="a clean end after Ctrl-C")

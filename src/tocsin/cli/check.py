@@ -63,7 +63,7 @@ def _check(
         click.echo(json.dumps({"version": 1, "problems": rows}))
     elif form == "github":
         for p in found:
-            click.echo(f"::error file={p.file},line={p.line},col={p.column}::{p.message}")
+            click.echo(_annotation(p))
     else:
         _say(problems)
     sys.exit(EXIT_ERROR if found else 0)
@@ -77,6 +77,17 @@ def _say(problems: dict[Path, tuple[Problem, ...]]) -> None:
                 click.echo(f"  {problem}", err=True)
         else:
             click.echo(f"{path}: ok")
+
+
+def _annotation(problem: Problem) -> str:
+    """Return a workflow command; what would end it early is escaped, as GitHub asks."""
+    file = _escaped(problem.file).replace(":", "%3A").replace(",", "%2C")
+    place = f"file={file},line={problem.line},col={problem.column}"
+    return f"::error {place}::{_escaped(problem.message)}"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def _config_problems(path: Path) -> tuple[Problem, ...]:

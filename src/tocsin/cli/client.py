@@ -1,9 +1,13 @@
-"""Talking to a running server from the command line: standard library only, one answer type."""
+"""Talking to a running server from the command line: standard library only, one answer type.
+
+A server on loopback is asked directly, whatever proxy the environment names.
+"""
 
 from __future__ import annotations
 
+import http.client
+import ipaddress
 import json
-import os
 import sys
 import urllib.error
 import urllib.parse
@@ -41,7 +45,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """A server's address and the token to show it; both may come from the environment."""
+    """A server's address and the token to show it."""
 
     url: str
     token: str = ""
@@ -59,32 +63,36 @@ class Client:
             self.url + path + query, data, headers, method=method
         )
         try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310
+            with _opener(self.url).open(request, timeout=TIMEOUT_S) as answer:
                 return Reply(answer.status, answer.read())
         except urllib.error.HTTPError as error:
             with error:
                 return Reply(error.code, error.read())
+        except http.client.HTTPException as error:
+            raise ConnectionError(f"what answers does not speak HTTP: {error!r}") from error
 
     def must(self, method: str, path: str, *, params: dict[str, str] | None = None) -> Any:
-        """Return the decoded answer, or end the program saying why there is none."""
+        """Return the decoded object, or end the program saying why there is none."""
         try:
             reply = self.call(method, path, params=params)
         except OSError as error:
             click.echo(f"cannot reach {self.url}: {error}", err=True)
             sys.exit(EXIT_UNREACHABLE)
+        said, answer = reply.body.decode(errors="replace"), reply.json()
         if not reply.ok:
-            click.echo(f"{self.url}{path}: HTTP {reply.status}: {reply.body.decode()}", err=True)
+            click.echo(f"{self.url}{path}: HTTP {reply.status}: {said}", err=True)
             sys.exit(EXIT_ERROR)
-        return reply.json()
+        if not isinstance(answer, dict):
+            click.echo(f"{self.url}{path}: no answer of Tocsin's: {said[:200]}", err=True)
+            sys.exit(EXIT_ERROR)
+        return answer
 
 
 def client(url: str, token_file: Path | None) -> Client:
-    """Return a client; flags win over TOCSIN_URL and TOCSIN_TOKEN_FILE."""
-    url = url or os.environ.get("TOCSIN_URL", "") or "http://127.0.0.1:9093"
-    if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
+    """Return a client that shows the token in `token_file`. Raises BadParameter."""
+    if not _is_http(url):
         raise click.BadParameter(f"{url!r} is no http or https address", param_hint="--url")
-    path = token_file or _from_environment()
-    return Client(url.rstrip("/"), path.read_text().strip() if path else "")
+    return Client(url.rstrip("/"), token_file.read_text().strip() if token_file else "")
 
 
 def is_ready(url: str) -> bool:
@@ -95,6 +103,23 @@ def is_ready(url: str) -> bool:
         return False
 
 
-def _from_environment() -> Path | None:
-    named = os.environ.get("TOCSIN_TOKEN_FILE", "")
-    return Path(named) if named else None
+def _is_http(url: str) -> bool:
+    try:
+        parts = urllib.parse.urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
+def _opener(url: str) -> urllib.request.OpenerDirector:
+    """Return what opens `url`: on loopback without the proxies of the environment."""
+    host = urllib.parse.urlsplit(url).hostname or ""
+    direct = (urllib.request.ProxyHandler({}),) if _is_loopback(host) else ()
+    return urllib.request.build_opener(*direct)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -13,6 +13,7 @@ from tocsin.model.errors import InvalidTenant
 from tocsin.model.tenant import tenant_id
 
 VALIDATE_OFFSET = 4
+OPERATOR = "operator"  # the token file of the platform itself
 
 HEADER = """\
 # yaml-language-server: $schema=tocsin.schema.json
@@ -28,7 +29,7 @@ tenants:
 """
 
 TENANT = """\
-  - id: {tenant}
+  - id: "{tenant}"
     tokens:
       - {{ name: first, role: tenant-admin, sha256: {digest} }}
     system_metrics: {{ enabled: true, interval: 5s }}
@@ -83,14 +84,22 @@ TENANT = """\
 def init(folder: Path, port: int, tenants: tuple[str, ...]) -> None:
     """Write DIR/tocsin.yaml and one token file a tenant; keep them where they are there."""
     for tenant in tenants:
-        try:
-            tenant_id(tenant)
-        except InvalidTenant as error:
-            raise click.BadParameter(str(error), param_hint="--tenant") from error
+        _check(tenant)
     if write_first_configuration(folder, tenants, port=port):
         click.echo(f"wrote {folder / 'tocsin.yaml'} and {folder / 'tokens'}/", err=True)
     else:
         click.echo(f"kept {folder / 'tocsin.yaml'}", err=True)
+
+
+def _check(tenant: str) -> None:
+    """Raise BadParameter unless a token file can bear the name of `tenant`."""
+    try:
+        tenant_id(tenant)
+    except InvalidTenant as error:
+        raise click.BadParameter(str(error), param_hint="--tenant") from error
+    if tenant == OPERATOR:
+        message = f"{OPERATOR!r} is whose token runs the platform: give the tenant another name"
+        raise click.BadParameter(message, param_hint="--tenant")
 
 
 def write_first_configuration(folder: Path, tenants: tuple[str, ...], *, port: int) -> bool:
@@ -105,9 +114,9 @@ def write_first_configuration(folder: Path, tenants: tuple[str, ...], *, port: i
         return False
     tokens = folder / "tokens"
     tokens.mkdir(parents=True, exist_ok=True, mode=0o700)
-    operator = new_token(tokens / "operator.token")
+    operator = new_token(tokens / f"{OPERATOR}.token")
     text = HEADER.format(name=path.name, port=port, operator=operator)
-    for tenant in tenants:
+    for tenant in dict.fromkeys(tenants):
         digest = new_token(tokens / f"{tenant}.token")
         where = port + VALIDATE_OFFSET
         text += TENANT.format(tenant=tenant, digest=digest, validate_port=where)

@@ -41,6 +41,8 @@ def new_token(out: Path | None) -> str:
         click.echo(f"token: {minted.plain.reveal()}", err=True)
         return minted.sha256
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
-    with os.fdopen(os.open(out, flags, stat.S_IRUSR | stat.S_IWUSR), "w") as file:
+    owner_only = stat.S_IRUSR | stat.S_IWUSR
+    with os.fdopen(os.open(out, flags, owner_only), "w") as file:
+        os.fchmod(file.fileno(), owner_only)  # a file that was there keeps its mode otherwise
         file.write(minted.plain.reveal() + "\n")
     return minted.sha256

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -29,12 +30,22 @@ def up(port: int, folder: Path, *, foreground: bool) -> None:
         os.execv(sys.executable, home.serve_command(port))  # noqa: S606 - our own command line
     server = home.running()
     if server is None:
+        _refuse_taken(port)
         server = _start(home, port)
         click.echo(f"server: started, pid {server.pid}, log {home.log_file}")
     else:
         click.echo(f"server: already running, pid {server.pid}, port {server.port}")
     _wait_ready(home, server)
     click.echo(_next_steps(home, server.port))
+
+
+def _refuse_taken(port: int) -> None:
+    """End the program when somebody listens already: that server's `ready` would pass for ours."""
+    with socket.socket() as probe:
+        taken = probe.connect_ex(("127.0.0.1", port)) == 0
+    if taken:
+        click.echo(f"server: port {port} is taken by another program: choose a --port", err=True)
+        sys.exit(EXIT_ERROR)
 
 
 def _start(home: Home, port: int) -> Running:
@@ -67,7 +78,7 @@ def _next_steps(home: Home, port: int) -> str:
         [
             f"ready: {url_of(port)}",
             f"  pages          {url_of(port)}/ui",
-            f"  Alertmanager   {url_of(port)}/t/<tenant>   (for Prometheus, amtool, Grafana, karma)",
+            f"  Alertmanager   {url_of(port)}/t/<tenant>   (Prometheus, amtool, Grafana, karma)",
             f"  PromQL         {url_of(port)}/t/<tenant>/prometheus",
             f"  tokens         {home.folder / 'tokens'}   (one file a tenant)",
             "next: ./scripts/validate_monitoring.sh"

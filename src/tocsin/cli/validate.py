@@ -114,7 +114,11 @@ def _all_checks(url: str, folder: Path, timeout_s: float) -> Iterator[Check]:
         return
     for tenant in loaded.config.tenants:
         token = _token(folder, tenant.id)
-        yield from _tenant_checks(_Tenant(tenant.id, tenant, Client(url, token), timeout_s))
+        try:
+            yield from _tenant_checks(_Tenant(tenant.id, tenant, Client(url, token), timeout_s))
+        except OSError as error:
+            detail = f"{url} no longer answers: {error}"
+            yield Check(f"{tenant.id}: connection", passed=False, detail=detail)
 
 
 @dataclass(frozen=True, slots=True)
