@@ -21,8 +21,8 @@ def access_of(config: Config) -> Access:
 
 
 def _credentials(config: Config) -> Iterator[Credential]:
-    for token in config.server.tokens:
-        yield Credential(token.sha256, Principal(token.name, Role(token.role), None))
+    for own in config.server.tokens:
+        yield Credential(own.sha256, Principal(own.name, Role(own.role), None))
     for tenant in config.tenants:
         for token in tenant.tokens:
             yield Credential(token.sha256, Principal(token.name, Role(token.role), tenant.id))

@@ -7,7 +7,7 @@ a caller keeps what it has until a load has succeeded.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -35,6 +35,7 @@ from tocsin.config_loader.server import (
     ReloadConfig,
     ServerConfig,
     StorageConfig,
+    Token,
     check_server,
 )
 from tocsin.config_loader.tenants import TenantReader, read_alertmanager
@@ -188,10 +189,9 @@ class _Reading:
     def _check_tokens(self, top: TopSections, root: Section, tenants: Iterable[_Placed]) -> None:
         """Refuse a token that two parties hold: it must prove one of them."""
         seen: set[str] = set()
-        for tokens, section in [
-            (top.server.tokens, root.at("server")),
-            *((tenant.tokens, section) for tenant, section in tenants),
-        ]:
+        lists: list[tuple[Sequence[Token], Section]] = [(top.server.tokens, root.at("server"))]
+        lists += [(tenant.tokens, section) for tenant, section in tenants]
+        for tokens, section in lists:
             for index, token in enumerate(tokens):
                 if token.sha256 in seen:
                     message = "this token is listed already; a token belongs to one tenant"
