@@ -1,0 +1,115 @@
+"""`tocsin check` tells every fault with its place, in words, JSON or a workflow's annotations."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from tocsin.cli.main import main
+
+GOOD = """\
+tenant: acme
+alertmanager:
+  route: {receiver: team}
+  receivers: [{name: team}]
+"""
+ALERTMANAGER = """\
+route: {receiver: team}
+receivers: [{name: team}]
+"""
+RULES = """\
+groups:
+  - name: g
+    rules:
+      - {alert: Down, expr: up == 0}
+"""
+
+
+def check(kind: str, *arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, ["check", kind, *map(str, arguments)])
+
+
+def write(folder: Path, name: str, text: str) -> Path:
+    path = folder / name
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("text", [GOOD, ALERTMANAGER])
+def test_a_sound_configuration_is_ok(tmp_path: Path, text: str) -> None:
+    path = write(tmp_path, "c.yaml", text)
+    got = check("config", path)
+    assert (got.exit_code, got.stdout) == (0, f"{path}: ok\n")
+
+
+def test_every_fault_is_told_with_its_place(tmp_path: Path) -> None:
+    good = write(tmp_path, "good.yaml", GOOD)
+    bad = write(tmp_path, "bad.yaml", GOOD.replace("receiver: team", "receiver: nosuch"))
+    worse = write(tmp_path, "worse.yaml", GOOD + "scrape_confgs: []\nlogg: {}\n")
+    got = check("config", good, bad, worse)
+    assert got.exit_code == 1
+    assert got.stdout == f"{good}: ok\n"
+    assert f"{bad}: 1 problem\n  {bad}:3:" in got.stderr
+    assert f"{worse}: 2 problems\n  {worse}:5:1: " in got.stderr
+    assert "did you mean" in got.stderr or "scrape_configs" in got.stderr
+
+
+def test_json_is_for_programs(tmp_path: Path) -> None:
+    bad = write(tmp_path, "bad.yaml", GOOD + "scrape_confgs: []\n")
+    got = check("config", "--format=json", bad)
+    assert got.exit_code == 1
+    report = json.loads(got.stdout)
+    assert report["version"] == 1
+    (problem,) = report["problems"]
+    assert (problem["file"], problem["line"], problem["column"]) == (str(bad), 5, 1)
+    assert "scrape_confgs" in problem["message"]
+    sound = check("config", "--format=json", write(tmp_path, "good.yaml", GOOD))
+    assert (sound.exit_code, json.loads(sound.stdout)["problems"]) == (0, [])
+
+
+def test_github_is_an_annotation_a_fault(tmp_path: Path) -> None:
+    bad = write(tmp_path, "bad.yaml", GOOD + "scrape_confgs: []\n")
+    got = check("config", "--format=github", bad)
+    assert got.exit_code == 1
+    assert got.stdout.startswith(f"::error file={bad},line=5,col=1::")
+    assert check("config", "--format=github", write(tmp_path, "ok.yaml", GOOD)).stdout == ""
+
+
+def test_an_annotation_cannot_be_broken_out_of(tmp_path: Path) -> None:
+    bad = write(tmp_path, "a,b:c%.yaml", GOOD + '"x%0A::error::\\n y": []\n')
+    got = check("config", "--format=github", bad)
+    (line,) = got.stdout.splitlines()
+    head, _, message = line.removeprefix("::").partition("::")
+    assert head.endswith("a%2Cb%3Ac%25.yaml,line=5,col=1")
+    assert "x%250A" in message
+
+
+def test_a_warning_is_said_and_does_not_fail(tmp_path: Path) -> None:
+    text = ALERTMANAGER + "templates: ['*.nosuch']\n"
+    got = check("config", write(tmp_path, "c.yml", text))
+    assert got.exit_code == 0
+    assert "warning: " in got.stderr
+
+
+@pytest.mark.parametrize("kind", ["config", "rules"])
+def test_a_file_that_is_not_there_is_a_problem(tmp_path: Path, kind: str) -> None:
+    got = check(kind, tmp_path / "nosuch.yml")
+    assert got.exit_code == 1
+    assert "nosuch.yml: 1 problem" in got.stderr
+
+
+def test_a_sound_rule_file_is_ok_and_a_bad_one_is_not(tmp_path: Path) -> None:
+    good = write(tmp_path, "good.yml", RULES)
+    assert check("rules", good).stdout == f"{good}: ok\n"
+    bad = write(tmp_path, "bad.yml", RULES.replace("up == 0", "up ="))
+    got = check("rules", good, bad, "--format=json")
+    assert got.exit_code == 1
+    (problem,) = json.loads(got.stdout)["problems"]
+    assert (problem["file"], problem["line"]) == (str(bad), 4)
+
+
+def test_a_file_is_needed() -> None:
+    assert check("config").exit_code == 2
