@@ -52,31 +52,55 @@ class RouteConfig(_Section, frozen=True):
     """
 
     receiver: str = ""
+    """Name of the receiver. Required at the root; below it, empty means: as the parent has it."""
     group_by: tuple[str, ...] | None = None
+    """Labels whose values make a group; `['...']` groups by all labels. Empty at the root: one
+    group for all alerts."""
     match: dict[str, Scalar] = {}
+    """Old form of `matchers`: labels that must have exactly these values."""
     match_re: dict[str, Scalar] = {}
+    """Old form of `matchers`: labels whose whole value must match these patterns (RE2)."""
     matchers: tuple[str, ...] = ()
+    """What an alert must match to take this route, such as `severity="critical"`. None: every
+    alert. The root must not have any."""
     mute_time_intervals: tuple[str, ...] = ()
+    """Names of time intervals during which this route notifies nobody. Not at the root."""
     active_time_intervals: tuple[str, ...] = ()
+    """Names of time intervals outside of which this route notifies nobody. Not at the root."""
     proceed: bool = msgspec.field(name="continue", default=False)
+    """Whether an alert that took this route goes on to the routes after it. Not at the root."""
     routes: tuple[RouteConfig, ...] = ()
+    """Routes below this one; an alert takes the first that matches, else it stays here."""
     group_wait: Duration | None = None
+    """How long a new group waits for more alerts before its first notification. `30s` at the
+    root."""
     group_interval: Duration | None = None
+    """How long after a notification changes of the group are told. `5m` at the root."""
     repeat_interval: Duration | None = None
+    """After how long a group that has not changed is told again. `4h` at the root."""
     labels: dict[str, Scalar] = {}
+    """Labels of the route, for templates (`.RouteLabels`). Those of the parent hold as well."""
 
 
 class InhibitRuleConfig(_Section, frozen=True):
     """One inhibition rule: sources silence targets that share the `equal` labels."""
 
     name: str = ""
+    """What the rule is called, for readers."""
     source_match: dict[str, Scalar] = {}
+    """Old form of `source_matchers`: exact values."""
     source_match_re: dict[str, Scalar] = {}
+    """Old form of `source_matchers`: patterns."""
     source_matchers: tuple[str, ...] = ()
+    """What a firing alert must match to keep others quiet."""
     target_match: dict[str, Scalar] = {}
+    """Old form of `target_matchers`: exact values."""
     target_match_re: dict[str, Scalar] = {}
+    """Old form of `target_matchers`: patterns."""
     target_matchers: tuple[str, ...] = ()
+    """What an alert must match to be kept quiet."""
     equal: tuple[str, ...] = ()
+    """Labels that both alerts must have the same value of; missing and empty are the same."""
 
 
 class TimesConfig(_Section, frozen=True):
@@ -86,25 +110,35 @@ class TimesConfig(_Section, frozen=True):
     """
 
     start_time: str | int = ""
+    """When it begins, such as `09:00`."""
     end_time: str | int = ""
+    """When it ends, such as `17:00`; `24:00` is the end of the day."""
 
 
 class IntervalConfig(_Section, frozen=True):
     """One interval; every part given must hold. `location` is a zone name, default UTC."""
 
     times: tuple[TimesConfig, ...] = ()
+    """Hours of the day."""
     weekdays: tuple[str, ...] = ()
+    """Days and ranges of the week, such as `monday:friday`."""
     days_of_month: tuple[str | int, ...] = ()
+    """Days and ranges of the month, such as `1:7`; `-1` is the last day."""
     months: tuple[str | int, ...] = ()
+    """Months and ranges, by name or number, such as `january:march`."""
     years: tuple[str | int, ...] = ()
+    """Years and ranges, such as `2026:2028`."""
     location: str = ""
+    """Time zone, such as `Europe/Berlin`. Empty: UTC."""
 
 
 class TimeIntervalConfig(_Section, frozen=True):
     """A named set of intervals, for `mute_time_intervals` and `active_time_intervals`."""
 
     name: str = ""
+    """What routes call it; unique."""
     time_intervals: tuple[IntervalConfig, ...] = ()
+    """It holds while any of these does."""
 
 
 class Integration(msgspec.Struct, frozen=True):

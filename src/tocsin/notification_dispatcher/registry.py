@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
-from typing import Any, Protocol, cast
+from typing import Annotated, Any, Protocol, cast
 
 import msgspec
 
@@ -42,6 +42,11 @@ NOT_BUILT = (
     "webex_configs",
     "wechat_configs",
 )
+
+
+_NAME = "What routes call it; unique."
+_LABELS = "Labels that `receiver_matchers` of the API select by."
+_NOT_YET = "Read, so that files parse; a receiver that has one is refused until it is built."
 
 
 class Receiver(Protocol):
@@ -125,22 +130,30 @@ def announced() -> Iterator[AnySpec]:
 
 def _receiver_type(specs: Sequence[AnySpec]) -> type[msgspec.Struct]:
     keys = {spec.key for spec in specs}
-    lists: list[tuple[str, Any]] = [(spec.key, spec.config) for spec in specs]
-    lists += [(key, Any) for key in NOT_BUILT if key not in keys]
+    lists = [(spec.key, spec.config, f"Who is told by {spec.name}.") for spec in specs]
+    lists += [(key, Any, _NOT_YET) for key in NOT_BUILT if key not in keys]
     fields: list[tuple[str, Any, Any]] = [
-        (key, types.GenericAlias(list, (kind,)), msgspec.field(default_factory=list))
-        for key, kind in lists
+        ("labels", _said(dict[str, str], _LABELS), msgspec.field(default_factory=dict))
     ]
-    labels: tuple[str, Any, Any] = ("labels", dict[str, str], msgspec.field(default_factory=dict))
+    fields += [
+        (key, _said(types.GenericAlias(list, (kind,)), text), msgspec.field(default_factory=list))
+        for key, kind, text in lists
+    ]
     return msgspec.defstruct(
         "Receiver",
-        [("name", str), labels, *fields],
+        [("name", _said(str, _NAME)), *fields],
         bases=(Section,),
         module=__name__,
+        namespace={"__doc__": "Who is told, and in which ways: a name for routes to call."},
         frozen=True,
         kw_only=True,
         forbid_unknown_fields=True,
     )
+
+
+def _said(kind: Any, description: str) -> Any:
+    """Return a type with the description of the field it is for."""
+    return Annotated[kind, msgspec.Meta(description=description)]
 
 
 def _entries(receiver: Receiver, key: str) -> Sequence[IntegrationConfig]:

@@ -72,6 +72,16 @@ def test_keys_have_the_names_of_the_file() -> None:
     assert "webhook_configs" in definitions["Receiver"]["properties"]
 
 
+def test_every_struct_and_every_field_says_what_it_is() -> None:
+    silent = [
+        f"{name}.{key}"
+        for name, definition in SCHEMA["$defs"].items()
+        for key, schema in {"": definition, **definition.get("properties", {})}.items()
+        if not schema.get("description")
+    ]
+    assert silent == []
+
+
 def test_structs_of_one_name_from_two_rooms_are_told_apart() -> None:
     names = [name for name in SCHEMA["$defs"] if name.endswith("TlsConfig")]
     assert sorted(names) == ["MetricsCollectorTlsConfig", "TlsConfig"]

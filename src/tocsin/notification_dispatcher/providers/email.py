@@ -49,29 +49,48 @@ class Threading(Section, frozen=True, kw_only=True):
     """`threading`: mails of one group refer to one root, so that readers show one thread."""
 
     enabled: bool = False
+    """Whether mails of one group are shown as one thread."""
     thread_by_date: str = "daily"
+    """`daily`: a thread for each day. `none`: one thread for ever."""
 
 
 class EmailConfig(IntegrationConfig, frozen=True, kw_only=True):
     """One entry of `email_configs`; what is left out comes from `global.smtp_…`."""
 
     to: str = ""
+    """Recipients, separated by commas; a template."""
     from_: str = msgspec.field(name="from", default="")
+    """Sender; a template. Empty: `global.smtp_from`."""
     hello: str = ""
+    """Name we greet the mail server with. Empty: `global.smtp_hello`."""
     smarthost: str = ""
+    """Mail server, `host:port`. Empty: `global.smtp_smarthost`."""
     auth_username: str = ""
+    """User at the mail server. Empty: `global.smtp_auth_username`."""
     auth_password: Secret | None = None
+    """Password for PLAIN and LOGIN. Not given: `global.smtp_auth_password`."""
     auth_password_file: str = ""
+    """File that holds `auth_password`."""
     auth_secret: Secret | None = None
+    """Secret for CRAM-MD5. Not given: `global.smtp_auth_secret`."""
     auth_secret_file: str = ""
+    """File that holds `auth_secret`."""
     auth_identity: str = ""
+    """Identity to act as, for PLAIN. Empty: `global.smtp_auth_identity`."""
     headers: dict[str, str] = msgspec.field(default_factory=dict)
+    """Headers of the mail, templates; they win over our own `Subject`, `To` and `From`."""
     html: str = HTML
+    """Body as HTML; a template that escapes. Empty: no HTML part."""
     text: str = ""
+    """Body as plain text; a template. Empty: no such part, unless there is no HTML either."""
     require_tls: bool | None = None
+    """Whether mail is only sent over TLS. Not given: `global.smtp_require_tls`."""
     force_implicit_tls: bool | None = None
+    """Speak TLS from the first byte. Not given: `global.smtp_force_implicit_tls`."""
     tls_config: TlsConfig | None = None
+    """How the mail server is verified. Not given: `global.smtp_tls_config`."""
     threading: Threading = Threading()
+    """How mail readers group the mails of a group."""
 
 
 @dataclass(frozen=True, slots=True)

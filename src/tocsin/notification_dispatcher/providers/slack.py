@@ -63,62 +63,104 @@ class SlackField(Section, frozen=True, kw_only=True):
     """One entry of `fields`: a titled value, two in a row when `short`."""
 
     title: str
+    """Heading."""
     value: str
+    """Text below it."""
     short: bool | None = None
+    """Whether two stand in a row. Not given: `short_fields`."""
 
 
 class SlackConfirm(Section, frozen=True, kw_only=True):
     """`confirm` of an action: a question before it is done."""
 
     text: str
+    """The question."""
     title: str = ""
+    """Heading of the question."""
     ok_text: str = ""
+    """Label of the button that does it."""
     dismiss_text: str = ""
+    """Label of the button that does not."""
 
 
 class SlackAction(Section, frozen=True, kw_only=True):
     """One entry of `actions`: a link button, or an interactive one with a `name`."""
 
     type: str
+    """Kind of element: `button`."""
     text: str
+    """Label."""
     url: str = ""
+    """Where a link button leads."""
     style: str = ""
+    """`primary` or `danger`. Empty: plain."""
     name: str = ""
+    """Name that an interactive button sends."""
     value: str = ""
+    """Value that an interactive button sends."""
     confirm: SlackConfirm | None = None
+    """Question to ask first."""
 
 
 class SlackConfig(IntegrationConfig, frozen=True, kw_only=True):
     """One entry of `slack_configs`; every text is a template. `timeout` 0 means 30 s."""
 
     http_config: HttpConfig | None = None
+    """How Slack is reached. Not given: `global.http_config`."""
     api_url: Secret | None = None
+    """Incoming webhook. At most one of `api_url` and `app_token`. Neither: that of `global`."""
     api_url_file: str = ""
+    """File that holds `api_url`."""
     app_token: Secret | None = None
+    """Token of a Slack app, in place of a webhook."""
     app_token_file: str = ""
+    """File that holds `app_token`."""
     app_url: str = ""
+    """Method that posts with `app_token`. Empty: `global.slack_app_url`."""
     channel: str = ""
+    """Channel or user to post to. A webhook has one of its own."""
     username: str = '{{ template "slack.default.username" . }}'
+    """Name the message comes from."""
     color: str = '{{ if eq .Status "firing" }}danger{{ else }}good{{ end }}'
+    """Colour of the bar beside the message: `good`, `warning`, `danger` or `#rrggbb`."""
     title: str = '{{ template "slack.default.title" . }}'
+    """Heading of the message."""
     title_link: str = '{{ template "slack.default.titlelink" . }}'
+    """Where the heading leads."""
     pretext: str = '{{ template "slack.default.pretext" . }}'
+    """Text above the heading."""
     text: str = '{{ template "slack.default.text" . }}'
+    """Body of the message."""
     message_text: str = ""
+    """Text of the message itself, outside the attachment."""
     fields: list[SlackField] = msgspec.field(default_factory=list)
+    """Titled values below the body."""
     short_fields: bool = False
+    """Whether two `fields` stand in a row unless they say otherwise."""
     footer: str = '{{ template "slack.default.footer" . }}'
+    """Small text at the end."""
     fallback: str = '{{ template "slack.default.fallback" . }}'
+    """Text where the message cannot be shown, such as in a push notification."""
     callback_id: str = '{{ template "slack.default.callbackid" . }}'
+    """What an interactive button says it belongs to."""
     icon_emoji: str = '{{ template "slack.default.iconemoji" . }}'
+    """Emoji as the icon of the sender."""
     icon_url: str = '{{ template "slack.default.iconurl" . }}'
+    """Image as the icon of the sender."""
     image_url: str = ""
+    """Image below the body."""
     thumb_url: str = ""
+    """Small image beside the body."""
     link_names: bool = False
+    """Whether `@name` and `#channel` become links."""
     mrkdwn_in: list[str] = msgspec.field(default_factory=list)
+    """Parts in which Slack's markup is read. Empty: `fallback`, `pretext` and `text`."""
     actions: list[SlackAction] = msgspec.field(default_factory=list)
+    """Buttons below the message."""
     update_message: bool = False
+    """Change the message already posted: not supported yet."""
     timeout: Duration = Duration(0)
+    """How long one request may take; 0: 30 s."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,11 +44,18 @@ class WebhookConfig(IntegrationConfig, frozen=True, kw_only=True):
 
     send_resolved: bool = True
     http_config: HttpConfig | None = None
+    """How the server is reached. Not given: `global.http_config`."""
     url: Secret | None = None
+    """Where to post; a template."""
     url_file: str = ""
+    """File that holds `url`."""
     max_alerts: int = 0
+    """How many alerts one request holds at most; 0: all of them."""
     timeout: Duration = Duration(0)
+    """How long one request may take; 0: 30 s."""
     payload: Any = None
+    """Body in place of Alertmanager's. Every text in it is a template; a single text is sent as it
+    comes out."""
 
 
 @dataclass(frozen=True, slots=True)
