@@ -216,7 +216,8 @@ class Door:
         reads = request.method in ("GET", "HEAD")
         if not cookie or not (reads or request.url.path.startswith(f"{self.prefix}/ui")):
             return None
-        return self.sessions.principal(cookie, now=self.clock.now())
+        proof = self.sessions.proof(cookie, now=self.clock.now())
+        return self.access.tokens.principal(proof) if proof else None
 
     def _settle_tenant(
         self, request: Request, principal: Principal, named: str | None

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
-from tocsin.api.http import Call, Dialect, Endpoint, Refusal
+from tocsin.api.http import Call, Dialect, Endpoint, Refusal, mount_of
 from tocsin.model.errors import ConfigError
 from tocsin.security.permissions import Permission
 from tocsin.telemetry.metrics import Registry
@@ -23,7 +24,6 @@ class Service:
     registry: Registry
     ready: Callable[[], bool]
     reload: Reload
-    home: str = "ui"
 
     def dialect(self) -> Dialect:
         """Return the routes at the root of the listener."""
@@ -35,6 +35,7 @@ class Service:
                 Endpoint("/-/reload", ("POST", "PUT"), Permission.OPERATE, self.do_reload),
                 Endpoint("/metrics", ("GET",), Permission.METRICS, self.metrics),
                 Endpoint("/", ("GET",), Permission.PUBLIC, self.root),
+                Endpoint("/graph", ("GET",), Permission.PUBLIC, self.graph),
             ),
             fault,
         )
@@ -70,7 +71,12 @@ class Service:
 
     async def root(self, call: Call) -> Response:
         """Lead people to the pages."""
-        return RedirectResponse(self.home, status_code=302)
+        return RedirectResponse(f"{mount_of(call.request)}/ui", status_code=302)
+
+    async def graph(self, call: Call) -> Response:
+        """Lead a `generatorURL` in Prometheus' form (`g0.expr`) to the page that evaluates it."""
+        expr = urlencode({"expr": call.request.query_params.get("g0.expr", "")})
+        return RedirectResponse(f"{mount_of(call.request)}/ui/graph?{expr}", status_code=302)
 
 
 def fault(request: Request, refusal: Refusal) -> Response:

@@ -164,9 +164,11 @@ def _door(config: Config, house: House, hooks: Hooks, rooms: Rooms) -> Door:
         clock=clock,
         started_at=started_at,
     )
-    pages = Pages(house.alerts, sessions, access=lambda: door.access, clock=clock)
+    pages = Pages(
+        house.alerts, sessions, access=lambda: door.access, engine=house.engine, clock=clock
+    )
     prefix = route_prefix_of(config.server)
-    service = Service(rooms.registry, hooks.ready, hooks.reload, home=f"{prefix}/ui")
+    service = Service(rooms.registry, hooks.ready, hooks.reload)
     rest = RestApi(rooms.stores.deliveries, rooms.stores.incidents)
     door = Door(
         dialects=(

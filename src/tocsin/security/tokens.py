@@ -90,7 +90,11 @@ class TokenTable:
 
         Looked up by digest: what an attacker can time is the hash of a guess, not the secret.
         """
-        return self._by_digest.get(digest(plain))
+        return self.principal(digest(plain))
+
+    def principal(self, sha256: str) -> Principal | None:
+        """Return whom the token of this digest proves, None when it is not in force."""
+        return self._by_digest.get(sha256)
 
 
 def _base62(raw: bytes, width: int) -> str:

@@ -30,6 +30,8 @@ from tocsin.model.clock import Clock
 from tocsin.model.events import Delta
 from tocsin.model.labels import Labels
 from tocsin.model.tenant import TenantId, tenant_id
+from tocsin.promql.engine import Engine
+from tocsin.promql.fakes import MemorySeries
 from tocsin.security.permissions import Role
 from tocsin.security.sessions import Sessions
 from tocsin.security.tokens import Credential, Principal, TokenTable, digest
@@ -95,7 +97,13 @@ class House:
         ]
         table = TokenTable(Credential(digest(f"token of {p.name}"), p) for p in people)
         access = Access(table, frozenset({A, B, UI}), open_to_all=open_to_all)
-        pages = Pages(alerts, self.sessions, lambda: access, self.clock)
+        series = MemorySeries()
+        series.add(
+            A,
+            Labels.of({"__name__": "load", "instance": "<b>"}),
+            [(round(T0.timestamp() * 1000) - 1000, 0.5)],
+        )
+        pages = Pages(alerts, self.sessions, lambda: access, Engine(series), self.clock)
         self.door = Door(
             dialects=(pages.dialect(),),
             access=access,
@@ -463,7 +471,7 @@ async def test_the_operators_token_sees_no_alerts(house: House) -> None:
 async def test_a_tenant_whose_name_begins_like_the_pages_has_its_own_links(house: House) -> None:
     cookie = await house.sign_in("reader-ui")
     page = await house.page("/t/ui-team/ui", cookie)
-    assert page.links() == ["/t/ui-team/ui"]
+    assert page.links() == ["/t/ui-team/ui", "/t/ui-team/ui/graph"]
     (search,) = [attrs for _, attrs in page.tags if attrs.get("role") == "search"]
     assert search["action"] == "/t/ui-team/ui/alerts"
 
@@ -479,6 +487,34 @@ async def test_a_route_prefix_is_in_every_address(furnish: Make) -> None:
     assert got.headers["location"] == "/ui%20base/t/a/ui"
     cookie = await house.sign_in("reader-a", "/ui%20base/ui/login")
     page = await house.page("/ui%20base/t/a/ui", cookie)
-    assert page.links() == ["/ui%20base/t/a/ui"]
+    assert page.links() == ["/ui%20base/t/a/ui", "/ui%20base/t/a/ui/graph"]
     out = await house.get("/ui%20base/ui")
     assert out.headers["location"] == "/ui%20base/ui/login"
+
+
+async def test_the_query_page_shows_what_an_expression_gives_now(house: House) -> None:
+    cookie = await house.sign_in("reader-a")
+    page = await house.page("/ui/graph?expr=load*2", cookie)
+    assert 'instance="<b>"' in page.shown
+    assert "1 series" in page.shown
+    assert "1 of" not in page.shown
+    empty = await house.page("/ui/graph?expr=nothing", cookie)
+    assert "gives nothing" in empty.shown
+    scalar = await house.page("/ui/graph?expr=1%2B1", cookie)
+    assert "scalar 2" in scalar.shown
+    matrix = await house.page("/ui/graph?expr=load%5B5m%5D", cookie)
+    assert "1 samples" in matrix.shown
+    text = await house.page("/ui/graph?expr=%22word%22", cookie)
+    assert "string word" in text.shown
+    assert "series" not in (await house.page("/ui/graph", cookie)).shown
+
+
+async def test_the_query_page_shows_only_the_series_of_its_tenant(house: House) -> None:
+    cookie = await house.sign_in("reader-b")
+    assert "gives nothing" in (await house.page("/ui/graph?expr=load", cookie)).shown
+
+
+async def test_a_faulty_expression_is_shown_with_its_fault(house: House) -> None:
+    cookie = await house.sign_in("reader-a")
+    page = await house.page("/ui/graph?expr=rate(", cookie)
+    assert "parse error" in page.shown

@@ -48,9 +48,7 @@ class House:
             Principal(name, role, None if role is Role.PLATFORM_ADMIN else ACME)
             for name, role in ROLES.items()
         ]
-        service = Service(
-            Registry(version="1.2.3"), lambda: self.ready, self.reload, home="/base/ui"
-        )
+        service = Service(Registry(version="1.2.3"), lambda: self.ready, self.reload)
         door = Door(
             dialects=(service.dialect(),),
             access=Access(
@@ -124,7 +122,12 @@ async def test_metrics_come_in_the_form_that_is_asked_for() -> None:
 
 async def test_the_root_leads_to_the_pages() -> None:
     got = await House(ready=False).ask("GET", "/")
-    assert (got.status, got.headers["location"]) == (302, "/base/ui")
+    assert (got.status, got.headers["location"]) == (302, "/ui")
+
+
+async def test_a_generator_url_leads_to_the_page_that_evaluates_it() -> None:
+    got = await House().ask("GET", "/graph?g0.expr=up%20%3D%3D%200&g0.tab=1")
+    assert (got.status, got.headers["location"]) == (302, "/ui/graph?expr=up+%3D%3D+0")
 
 
 async def test_faults_are_in_the_words_of_gos_library() -> None:

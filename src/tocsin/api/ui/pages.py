@@ -10,7 +10,7 @@ import importlib.resources
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, assert_never
 from urllib.parse import parse_qs, urlsplit
 
 import jinja2
@@ -24,12 +24,17 @@ from tocsin.api.http import SESSION_COOKIE, Access, Call, Dialect, Endpoint, Ref
 from tocsin.model.alert import AlertState
 from tocsin.model.clock import Clock
 from tocsin.model.duration import format_duration
-from tocsin.model.errors import InvalidInput
+from tocsin.model.errors import InvalidInput, LimitExceeded
 from tocsin.model.matchers import Matchers
 from tocsin.model.severity import Severity, severity_of
 from tocsin.model.tenant import TenantId
+from tocsin.promql.engine import Engine
+from tocsin.promql.errors import ExecutionError
+from tocsin.promql.format import format_value
+from tocsin.promql.result import Answer, Matrix, Scalar, String, Vector
 from tocsin.security.permissions import Permission
 from tocsin.security.sessions import Sessions
+from tocsin.security.tokens import digest
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'self'; object-src 'none'; base-uri 'none'; "
@@ -64,6 +69,7 @@ class Pages:
     alerts: Alerts
     sessions: Sessions
     access: Callable[[], Access]
+    engine: Engine
     clock: Clock
     secure_cookies: bool = False
 
@@ -74,6 +80,7 @@ class Pages:
             (
                 Endpoint("", ("GET",), Permission.READ, self.show_alerts),
                 Endpoint("/alerts", ("GET",), Permission.READ, self.show_alerts),
+                Endpoint("/graph", ("GET",), Permission.QUERY, self.show_query),
                 Endpoint("/login", ("GET",), Permission.PUBLIC, self.show_login),
                 Endpoint("/login", ("POST",), Permission.PUBLIC, self.login),
                 Endpoint("/logout", ("POST",), Permission.PUBLIC, self.logout),
@@ -108,6 +115,32 @@ class Pages:
             principal=call.principal,
         )
 
+    async def show_query(self, call: Call) -> Response:
+        """Show what the expression `expr` gives now; alerts of rules lead here."""
+        expr, now = call.request.query_params.get("expr", ""), self.clock.now()
+        found, problem = self._instant(call.tenant, expr, now) if expr else ([], "")
+        return self._page(
+            call.request,
+            "graph.html",
+            tenant=call.tenant,
+            expr=expr,
+            rows=found[:MOST_ROWS],
+            total=len(found),
+            problem=problem,
+            now=now,
+            principal=call.principal,
+        )
+
+    def _instant(
+        self, tenant: TenantId, expr: str, now: datetime
+    ) -> tuple[list[tuple[str, str]], str]:
+        """Return the series with their values, and what was wrong with the expression."""
+        try:
+            result = self.engine.instant(tenant, expr, at_ms=round(now.timestamp() * 1000))
+        except (InvalidInput, ExecutionError, LimitExceeded) as error:
+            return [], str(error)
+        return values_of(result.value), ""
+
     async def show_login(self, call: Call) -> Response:
         """Ask for a token."""
         return self._page(call.request, "login.html", problem="")
@@ -116,7 +149,8 @@ class Pages:
         """Begin a session for the principal whose token was given."""
         _same_origin(call.request)
         form = parse_qs((await call.body(most=FORM_LIMIT)).decode(errors="replace"))
-        principal = self.access().tokens.authenticate(form.get("token", [""])[0].strip())
+        proof = digest(form.get("token", [""])[0].strip())
+        principal = self.access().tokens.principal(proof)
         if principal is None:
             page = self._page(call.request, "login.html", problem="This token is not known.")
             page.status_code = 401
@@ -125,7 +159,7 @@ class Pages:
         answer = RedirectResponse(f"{home}/ui", status_code=303)
         answer.set_cookie(
             SESSION_COOKIE,
-            self.sessions.begin(principal, now=self.clock.now()),
+            self.sessions.begin(proof, now=self.clock.now()),
             httponly=True,
             secure=self.secure_cookies,
             samesite="lax",
@@ -174,6 +208,22 @@ def row(view: AlertView, now: datetime) -> Row:
         why=_why(view),
         source=url if urlsplit(url).scheme in ("http", "https") else "",
     )
+
+
+def values_of(answer: Answer) -> list[tuple[str, str]]:
+    """Return an answer as pairs of series and value, as the page lists them."""
+    match answer:
+        case Vector(labels=labels, values=values):
+            pairs = zip(labels, values.tolist(), strict=True)
+            return [(str(each), format_value(value)) for each, value in pairs]
+        case Scalar(value=value):
+            return [("scalar", format_value(value))]
+        case String(value=text):
+            return [("string", text)]
+        case Matrix(series=series):
+            return [(str(each.labels), f"{len(each.values)} samples") for each in series]
+        case _:
+            assert_never(answer)
 
 
 def fault(request: Request, refusal: Refusal) -> Response:

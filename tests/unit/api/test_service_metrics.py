@@ -83,35 +83,3 @@ async def test_the_owner_may_ask_for_one_tenant() -> None:
 @pytest.mark.parametrize("token", ["writer", "stray"])
 async def test_nobody_else_sees_metrics(token: str) -> None:
     assert (await House().ask("GET", "/metrics", token)).status == 403
-
-
-async def test_health_and_readiness_ask_for_no_token() -> None:
-    house = House()
-    assert text(await house.ask("GET", "/-/healthy")) == "OK"
-    assert text(await house.ask("GET", "/-/ready")) == "OK"
-    house.ready = False
-    assert (await house.ask("GET", "/-/ready")).status == 503
-    assert (await house.ask("GET", "/-/healthy")).status == 200
-
-
-async def test_only_who_runs_the_service_reloads_it() -> None:
-    house = House()
-    assert (await house.ask("POST", "/-/reload", "alice")).status == 403
-    assert (await house.ask("POST", "/-/reload", "root")).status == 200
-    assert house.reloads == 1
-
-
-async def test_a_reload_that_fails_says_why() -> None:
-    answer = await House(fault="line 3: no such key").ask("POST", "/-/reload", "root")
-    assert answer.status == 500
-    assert text(answer) == "failed to reload config: line 3: no such key\n"
-
-
-async def test_the_root_leads_to_the_pages() -> None:
-    answer = await House().ask("GET", "/")
-    assert (answer.status, answer.headers["location"]) == (302, "ui")
-
-
-async def test_a_page_that_is_not_there_is_told_as_the_family_does() -> None:
-    assert text(await House().ask("GET", "/nothing")) == "404 page not found\n"
-    assert (await House().ask("PATCH", "/-/ready")).status == 405
