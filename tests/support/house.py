@@ -50,6 +50,11 @@ def program(*names: str) -> str:
     pytest.skip(f"{names[0]} is not installed (scripts/install_test_programs.sh)")
 
 
+def from_source() -> dict[str, str]:
+    """Return an environment in which `python -m tocsin` is this checkout."""
+    return {**os.environ, "PYTHONPATH": str(PROJECT / "src")}
+
+
 def free_port() -> int:
     """Return a port that was free a moment ago, below the range clients get theirs from.
 
