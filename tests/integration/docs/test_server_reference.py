@@ -22,7 +22,7 @@ from tocsin.api.http import Door
 from tocsin.api.service import Service
 from tocsin.app.lifecycle import Runtime
 from tocsin.app.overrides import Overrides
-from tocsin.cli.daemon import Home
+from tocsin.cli.home import Home
 from tocsin.cli.init import write_first_configuration
 from tocsin.config_loader.load import load
 from tocsin.model.labels import Labels
