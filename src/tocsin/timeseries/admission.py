@@ -17,7 +17,7 @@ import struct
 
 import numpy as np
 
-from tocsin.model.series import Appended, Times, Values
+from tocsin.model.series import Appended, Series, Times, Values
 from tocsin.timeseries.head import Head
 from tocsin.timeseries.options import Refusal
 from tocsin.timeseries.postings import SeriesIds
@@ -43,6 +43,11 @@ class Admission:
             self.stored += 1
         else:
             self.refuse(refusal)
+
+    def offer_all(self, sid: int, series: Series) -> None:
+        """Judge the samples of one series, one after the other."""
+        for ts_ms, value in zip(series.times.tolist(), series.values.tolist(), strict=True):
+            self.offer(sid, ts_ms, value)
 
     def refuse(self, refusal: str, count: int = 1) -> None:
         """Note samples that were refused elsewhere."""
@@ -77,6 +82,14 @@ class Admission:
     def _present(self, sid: int, ts_ms: int) -> float | None:
         mine = self._accepted.get((sid, ts_ms))
         return self._head.value_at(sid, ts_ms) if mine is None else mine
+
+
+def follow(head: Head, sids: SeriesIds, times: Times) -> bool:
+    """Tell whether every sample is newer than those of its series, and has a sane time."""
+    if not len(sids):
+        return True
+    sane = bool(times.min() >= -FURTHEST_MS and times.max() <= FURTHEST_MS)
+    return sane and bool((times > head.catalog.newest_times[sids]).all())
 
 
 def same_bits(one: float, other: float) -> bool:

@@ -13,6 +13,7 @@ itself: `expire()` and `stats()` are for a caller to call.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from pathlib import Path
 
 from tocsin.model.errors import InvalidTenant, NotDurable, StoreUnusable
@@ -23,7 +24,7 @@ from tocsin.model.series import Appended, Layout, Series, Values
 from tocsin.model.tenant import TenantId, tenant_id
 from tocsin.timeseries.admission import FURTHEST_MS
 from tocsin.timeseries.lock import DirectoryLock
-from tocsin.timeseries.options import Limits, Options
+from tocsin.timeseries.options import Limits, Options, milliseconds
 from tocsin.timeseries.segments import make_directory
 from tocsin.timeseries.tenant_store import TenantStats, TenantStore
 
@@ -81,6 +82,22 @@ class MetricStore:
         Counts and errors as for `append`.
         """
         return self._writable(tenant).append_samples(samples)
+
+    def append_series(
+        self,
+        tenant: TenantId,
+        series: Sequence[Series],
+        *,
+        out_of_order_window: timedelta | None = None,
+    ) -> Appended:
+        """Store samples that bring their own times, series by series; a series may come twice.
+
+        `out_of_order_window` stands for that of the options where it is given. Counts and
+        errors as for `append`.
+        """
+        window = self._options.out_of_order_window
+        chosen = window if out_of_order_window is None else out_of_order_window
+        return self._writable(tenant).append_series(series, window_ms=milliseconds(chosen))
 
     def set_metadata(self, tenant: TenantId, metric: str, metadata: Metadata) -> None:
         """Remember type, help and unit of a metric family. Raises NotDurable."""

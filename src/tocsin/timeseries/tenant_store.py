@@ -7,9 +7,10 @@ would bring back.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
@@ -17,15 +18,18 @@ from tocsin.model.errors import InvalidInput
 from tocsin.model.labels import Labels
 from tocsin.model.matchers import Matcher
 from tocsin.model.sample import Metadata, Sample
-from tocsin.model.series import Appended, Layout, Series, Values
+from tocsin.model.series import Appended, Layout, Series, Times, Values
 from tocsin.model.tenant import TenantId
-from tocsin.timeseries.admission import FURTHEST_MS, Admission, same_bits
+from tocsin.timeseries.admission import FURTHEST_MS, Admission, follow, same_bits
 from tocsin.timeseries.group import Binding, Group
 from tocsin.timeseries.head import Head
 from tocsin.timeseries.options import Limits, Options, Refusal, milliseconds
+from tocsin.timeseries.postings import NO_SERIES, SeriesIds
 from tocsin.timeseries.recovery import Recovery
 from tocsin.timeseries.segments import list_segments, make_directory
 from tocsin.timeseries.wal import Wal
+
+Columns: TypeAlias = tuple[SeriesIds, Times, Values]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +96,26 @@ class TenantStore:
             else:
                 batch.offer(sid, sample.ts_ms, sample.value)
         return self._store(batch)
+
+    def append_series(self, series: Sequence[Series], *, window_ms: int) -> Appended:
+        """Store samples with times of their own, series by series. Raises NotDurable."""
+        entered: dict[int, Series] = {}
+        batch = Admission(self._head, window_ms=window_ms)
+        apart = []  # what follows another piece of the same series
+        for each in series:
+            sid = self._head.enter(each.labels, self._limits)
+            if isinstance(sid, Refusal):
+                batch.refuse(sid, len(each.times))
+            elif sid in entered:
+                apart.append((sid, each))
+            else:
+                entered[sid] = each
+        newer = _flat(entered)
+        if apart or not follow(self._head, *newer[:2]):
+            for sid, each in (*entered.items(), *apart):
+                batch.offer_all(sid, each)
+            return self._store(batch)
+        return self._store_newer(batch, newer)
 
     def select(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> list[Series]:
         """Return the samples with start <= t <= end of the series selected, in label order."""
@@ -195,12 +219,30 @@ class TenantStore:
             batch.refuse(refusal, count)
         return self._store(batch)
 
+    def _store_newer(self, batch: Admission, samples: Columns) -> Appended:
+        """Store samples of which each is known to be newer than those of its series."""
+        if len(samples[0]):
+            self._wal.log_samples(*samples)
+            self._head.add_samples(*samples)
+        return Appended(len(samples[0]), batch.refused)
+
     def _store(self, batch: Admission) -> Appended:
         sids, times, values = batch.accepted()
         if len(sids):
             self._wal.log_samples(sids, times, values)
             self._head.add_samples(sids, times, values)
         return batch.outcome()
+
+
+def _flat(series: Mapping[int, Series]) -> Columns:
+    """Return the samples of all series one behind the other: ids, times, values."""
+    if not series:
+        return NO_SERIES, np.empty(0, np.int64), np.empty(0, np.float64)
+    ids = np.fromiter(series, np.int32, len(series))
+    counts = [len(each.times) for each in series.values()]
+    times = np.concatenate([each.times for each in series.values()])
+    values = np.concatenate([each.values for each in series.values()])
+    return np.repeat(ids, counts), times, values
 
 
 def _fitting(metadata: Metadata, limit: int) -> Metadata:

@@ -3,6 +3,7 @@
 import shutil
 import struct
 import tempfile
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from tocsin.model.labels import Labels
 from tocsin.model.matchers import Matcher, all_match, matcher
 from tocsin.model.sample import STALE, Sample
-from tocsin.model.series import Layout
+from tocsin.model.series import Layout, Series
 from tocsin.model.tenant import TenantId
 from tocsin.timeseries.options import Options
 from tocsin.timeseries.store import MetricStore
@@ -49,11 +50,12 @@ class Model:
         self.window_ms = window_ms
         self.content: Content = {}
 
-    def offer(self, labels: Labels, ts_ms: int, value: float) -> str:
+    def offer(self, labels: Labels, ts_ms: int, value: float, window_ms: int | None = None) -> str:
+        window = self.window_ms if window_ms is None else window_ms
         samples = self.content.setdefault(labels, {})
         if ts_ms in samples:
             return "stored" if samples[ts_ms] == bits(value) else "duplicate"
-        if samples and ts_ms < max(samples) - self.window_ms:
+        if samples and ts_ms < max(samples) - window:
             return "out_of_order"
         samples[ts_ms] = bits(value)
         return "stored"
@@ -65,6 +67,13 @@ class Model:
             if all_match(matchers, labels)
         }
         return {labels: found[labels] for labels in sorted(found) if found[labels]}
+
+
+def in_turn(series: list[tuple[Labels, list[int], float]]) -> Iterator[tuple[Labels, int, float]]:
+    """Yield samples in the order given; no series has a say in what is decided of another."""
+    for labels, times, value in series:
+        for ts_ms in times:
+            yield labels, ts_ms, value
 
 
 class StoreMachine(RuleBasedStateMachine):
@@ -122,6 +131,30 @@ class StoreMachine(RuleBasedStateMachine):
         took = self.store.append_samples(tenant, samples)
         offer = self.models[tenant].offer
         verdicts = [offer(s.labels, s.ts_ms, s.value) for s in samples]
+        self.check_counts(took.stored, took.refused, verdicts)
+
+    @rule(
+        tenant=TENANTS,
+        series=st.lists(
+            st.tuples(st.sampled_from(SERIES), st.lists(TIMES, unique=True), VALUES), max_size=5
+        ),
+        window_ms=st.none() | st.sampled_from([0, 7, 1000]),
+    )
+    def append_series(
+        self,
+        tenant: TenantId,
+        series: list[tuple[Labels, list[int], float]],
+        window_ms: int | None,
+    ) -> None:
+        given = [(labels, sorted(times), value) for labels, times, value in series]
+        window = None if window_ms is None else timedelta(milliseconds=window_ms)
+        took = self.store.append_series(
+            tenant,
+            [Series(s, np.array(t, np.int64), np.full(len(t), v)) for s, t, v in given],
+            out_of_order_window=window,
+        )
+        offer = self.models[tenant].offer
+        verdicts = [offer(s, ts, v, window_ms) for s, ts, v in in_turn(given)]
         self.check_counts(took.stored, took.refused, verdicts)
 
     @rule(tenant=TENANTS, matchers=MATCHERS, start=TIMES, length=st.integers(-1, 60))
