@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from datetime import datetime
 
 import msgspec
@@ -89,11 +90,10 @@ class Alerts:
             clock=self._clock,
             snapshot_every=self._snapshot_every,
         )
-        try:
+        async with AsyncExitStack() as undo:
+            undo.push_async_callback(follower.stop)
             await follower.start(config)
-        except BaseException:
-            await follower.stop()
-            raise
+            undo.pop_all()
         self._followers[tenant] = follower
 
     async def reload(self, tenant: TenantId, config: EngineConfig) -> None:

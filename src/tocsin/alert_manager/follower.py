@@ -9,7 +9,6 @@ so that recovery never skips a notification.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from typing import Any
@@ -22,8 +21,10 @@ from tocsin.model.clock import Clock
 from tocsin.model.errors import NotDurable
 from tocsin.model.events import Delta, EntryKind, LogEntry, LoggedEntry
 from tocsin.model.tenant import TenantId
+from tocsin.telemetry.edge import Edge
+from tocsin.telemetry.logs import get_logger
 
-logger = logging.getLogger(__name__)
+_log = get_logger("alert_manager")
 
 _PAGE = 1_000  # entries read at a time during recovery
 _FIRST_DELAY = timedelta(milliseconds=100)
@@ -94,8 +95,7 @@ class Follower:
             await self._commit_waiting()
             await self._save()
         except NotDurable as error:
-            fields = {"tenant": self._tenant, "reason": str(error)}
-            logger.warning("alert_state_not_saved_at_stop", extra=fields)
+            _log.warn("state not saved at stop", tenant=self._tenant, reason=str(error))
 
     async def _end_owner(self) -> None:
         if self._owner is None:
@@ -129,21 +129,17 @@ class Follower:
         """Apply one entry; what it causes is due unless it was committed before."""
         if logged.seq <= self.seq:
             return
-        before = self.state.next_due()
-        try:
+        before, delta = self.state.next_due(), Delta()
+        place = {"tenant": self._tenant, "seq": logged.seq, "kind": logged.entry.kind}
+        with Edge(_log, "entry failed", **place):  # one bad entry must not end the log
             delta = self._caused(apply(self.state, (logged,)), logged, committed)
-        except Exception:  # the edge: one bad entry must not end the log
-            fields = {"tenant": self._tenant, "seq": logged.seq, "kind": logged.entry.kind}
-            logger.exception("alert_entry_failed", extra=fields)
-            delta = Delta()
         self.seq = logged.seq
         self._applied_since += 1
         self._note(delta, moved=self.state.next_due() != before)
 
     def _caused(self, changes: Changes, logged: LoggedEntry, committed: int) -> Delta:
         for problem in changes.skipped:
-            fields = {"tenant": self._tenant, "problem": problem}
-            logger.error("alert_entry_unreadable", extra=fields)
+            _log.error("entry unreadable", tenant=self._tenant, problem=problem)
         if not changes.flushes or logged.seq <= committed:
             return Delta()
         return self._grouped(self._tenant, changes.flushes)
@@ -204,16 +200,20 @@ class Follower:
     async def _insisting(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Do `work` until the store takes it, waiting longer each time."""
         delay = _FIRST_DELAY
-        while True:
-            try:
-                return await work()
-            except NotDurable as error:
-                fields = {"tenant": self._tenant, "reason": str(error)}
-                logger.warning("alert_store_failing", extra=fields)
-            except Exception:  # the edge of both loops: a bug must not end them silently
-                logger.exception("alert_stage_failed", extra={"tenant": self._tenant})
+        while not await self._tried(work):
             await self._clock.sleep_until(self._clock.now() + delay)
             delay = min(delay * 2, _LONGEST_DELAY)
+
+    async def _tried(self, work: Callable[[], Coroutine[Any, Any, None]]) -> bool:
+        """Do `work` once; False when the store did not take it, or after a bug in it."""
+        with Edge(_log, "stage failed", tenant=self._tenant):
+            try:
+                await work()
+            except NotDurable as error:
+                _log.warn("store failing", tenant=self._tenant, reason=str(error))
+            else:
+                return True
+        return False
 
 
 def joined(deltas: list[Delta]) -> Delta:

@@ -104,13 +104,13 @@ def _strict(alert: _Lenient) -> _Posted:
     return _Posted(
         labels=alert.labels,
         annotations=alert.annotations,
-        startsAt=_time(alert.startsAt),
-        endsAt=_time(alert.endsAt),
+        startsAt=posted_time(alert.startsAt),
+        endsAt=posted_time(alert.endsAt),
         generatorURL=alert.generatorURL,
     )
 
 
-def _time(text: str | None) -> datetime | None:
+def posted_time(text: str | None) -> datetime | None:
     """Read a time as leniently as Alertmanager does: "" is absent, no zone means UTC."""
     if not text:
         return None

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 import msgspec
 
 from tocsin.alert_manager.answers import Malformed, Refused
+from tocsin.alert_manager.ingest import posted_time
 from tocsin.alert_manager.matcher_syntax import MatcherMode, valid_name
 from tocsin.alert_manager.silence import Silence, SilenceMatcher
 from tocsin.model.errors import InvalidInput
-from tocsin.model.rfc3339 import parse_time
 
 
 class _PostedMatcher(msgspec.Struct, rename="camel"):
@@ -44,23 +44,13 @@ def decode_silence(
         return Malformed(422, 602, "silence in body is required")
     try:
         posted = _DECODER.decode(body) or _PostedSilence()
-        starts, ends = _time(posted.starts_at), _time(posted.ends_at)
+        starts, ends = posted_time(posted.starts_at), posted_time(posted.ends_at)
     except (msgspec.MsgspecError, InvalidInput, RecursionError) as error:
         return Malformed(400, 400, f'parsing silence body from "" failed, because {error}')
     missing = _missing(posted)
     if missing:
         return missing
     return _checked(_built(posted, starts or now, ends, now), mode)
-
-
-def _time(text: str | None) -> datetime | None:
-    """Read a time; absent, "" and Go's zero time are None."""
-    if not text:
-        return None
-    try:
-        return parse_time(text)
-    except InvalidInput:
-        return parse_time(f"{text}Z")
 
 
 def _missing(posted: _PostedSilence) -> Malformed | None:
