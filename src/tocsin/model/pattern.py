@@ -30,7 +30,7 @@ class Pattern:
         self.text = text
         plain = _LITERALS.fullmatch(text) is not None
         self._literals = frozenset(text.split("|")) if plain else None
-        self._program = None if plain else _compile(f"^(?s:{text})$")
+        self._program = None if plain else compiled(f"^(?s:{text})$", shown=text)
 
     @property
     def literals(self) -> frozenset[str] | None:
@@ -69,16 +69,21 @@ def pattern(text: str) -> Pattern:
     return Pattern(text)
 
 
-def _compile(text: str) -> Any:  # re2 has no types
-    if len(text) > _LONGEST:
-        raise InvalidInput(f"regular expression is longer than {_LONGEST} characters")
+def compiled(
+    expression: str, *, shown: str, longest: int = _LONGEST, max_mem: int = _MAX_MEM
+) -> Any:  # re2 has no types
+    """Return the RE2 program of `expression`, which people wrote as `shown`.
+
+    `longest` is in characters, `max_mem` in bytes. Raises InvalidInput when RE2 refuses it.
+    """
+    if len(expression) > longest:
+        raise InvalidInput(f"regular expression is longer than {longest} characters")
     options = re2.Options()
     options.log_errors = False
-    options.max_mem = _MAX_MEM
+    options.max_mem = max_mem
     try:
-        return re2.compile(text, options)
+        return re2.compile(expression, options)
     except re2.error as error:
-        reason = (
-            error.args[0].decode() if error.args and isinstance(error.args[0], bytes) else error
-        )
-        raise InvalidInput(f"bad regular expression {text[5:-2]!r}: {reason}") from error
+        reason = error.args[0] if error.args else error
+        reason = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else reason
+        raise InvalidInput(f"bad regular expression {shown!r}: {reason}") from error

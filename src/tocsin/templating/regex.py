@@ -10,9 +10,7 @@ import functools
 import re
 from typing import Any
 
-import re2
-
-from tocsin.model.errors import InvalidInput
+from tocsin.model.pattern import compiled
 from tocsin.templating.budget import Meter
 
 _LONGEST = 1_000  # characters of a pattern
@@ -62,14 +60,4 @@ def _group(reference: re.Match[str], found: Any) -> str:
 
 @functools.lru_cache(maxsize=1024)
 def _compiled(pattern: str) -> Any:  # re2 has no types
-    if len(pattern) > _LONGEST:
-        raise InvalidInput(f"regular expression is longer than {_LONGEST} characters")
-    options = re2.Options()
-    options.log_errors = False
-    options.max_mem = _MAX_MEM
-    try:
-        return re2.compile(pattern, options)
-    except re2.error as error:
-        reason = error.args[0] if error.args else error
-        reason = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else reason
-        raise InvalidInput(f"bad regular expression {pattern!r}: {reason}") from error
+    return compiled(pattern, shown=pattern, longest=_LONGEST, max_mem=_MAX_MEM)
