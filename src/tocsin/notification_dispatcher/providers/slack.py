@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -22,24 +21,24 @@ from tocsin.model.notification import (
     Retry,
 )
 from tocsin.model.secret import Secret
-from tocsin.model.settings import Duration, Finding
+from tocsin.model.settings import Finding
 from tocsin.notification_dispatcher.config import (
     Defaults,
-    HttpConfig,
-    IntegrationConfig,
     Section,
     plain,
 )
 from tocsin.notification_dispatcher.payload import go_json
-from tocsin.notification_dispatcher.ports import Http, HttpCall
-from tocsin.notification_dispatcher.provider import (
-    DEFAULT_TIMEOUT,
-    Context,
-    Provider,
-    ProviderSpec,
-    Renderer,
+from tocsin.notification_dispatcher.ports import Http
+from tocsin.notification_dispatcher.posting import (
+    PostingConfig,
+    http_findings,
+    http_of,
+    json_headers,
+    post,
+    timeout_of,
 )
-from tocsin.notification_dispatcher.weblink import http_url, is_http_url, origin, url_findings
+from tocsin.notification_dispatcher.provider import Context, Provider, ProviderSpec, Renderer
+from tocsin.notification_dispatcher.weblink import is_http_url, origin, url_findings
 
 LONGEST_TITLE = 1024  # characters, as Alertmanager cuts it
 LONGEST_TEXT = 12_000  # characters; Slack refuses a message of more than 40,000 in all
@@ -102,11 +101,9 @@ class SlackAction(Section, frozen=True, kw_only=True):
     """Question to ask first."""
 
 
-class SlackConfig(IntegrationConfig, frozen=True, kw_only=True):
-    """One entry of `slack_configs`; every text is a template. `timeout` 0 means 30 s."""
+class SlackConfig(PostingConfig, frozen=True, kw_only=True):
+    """One entry of `slack_configs`; every text is a template."""
 
-    http_config: HttpConfig | None = None
-    """How Slack is reached. Not given: `global.http_config`."""
     api_url: Secret | None = None
     """Incoming webhook. At most one of `api_url` and `app_token`. Neither: that of `global`."""
     api_url_file: str = ""
@@ -159,8 +156,6 @@ class SlackConfig(IntegrationConfig, frozen=True, kw_only=True):
     """Buttons below the message."""
     update_message: bool = False
     """Change the message already posted: not supported yet."""
-    timeout: Duration = Duration(0)
-    """How long one request may take; 0: 30 s."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,23 +167,13 @@ class Slack(Provider):
 
     async def send(self, notification: Notification, context: Context) -> Answer:
         """Post the message once."""
-        config = self.config.http_config or HttpConfig()
-        call = HttpCall(
-            "POST",
-            http_url(_url(self.config)),
-            go_json(_message(self.config, context.render)),
-            {**_headers(self.config, notification), **config.headers()},
-            _timeout(self.config).total_seconds(),
-        )
-        return await self.http.send(call, config.options())
+        body = go_json(_message(self.config, context.render))
+        headers = _headers(self.config, notification)
+        return await post(self.http, self.config, _url(self.config), body=body, headers=headers)
 
 
 def _headers(config: SlackConfig, notification: Notification) -> dict[str, str]:
-    headers = {
-        "Content-Type": "application/json",
-        "User-Agent": "Alertmanager/0.34.0",
-        "Idempotency-Key": notification.id,
-    }
+    headers = json_headers(notification)
     if config.app_token and not config.api_url:
         headers["Authorization"] = f"Bearer {config.app_token.reveal().strip()}"
     return headers
@@ -254,10 +239,6 @@ def _url(config: SlackConfig) -> str:
     return plain(config.api_url) or config.app_url
 
 
-def _timeout(config: SlackConfig) -> timedelta:
-    return config.timeout or DEFAULT_TIMEOUT
-
-
 class _Reply(msgspec.Struct):
     """What the Web API answers."""
 
@@ -292,7 +273,7 @@ def _merge(config: SlackConfig, defaults: Defaults) -> SlackConfig:
     token = config.app_token or (None if config.api_url else defaults.slack_app_token)
     return msgspec.structs.replace(
         config,
-        http_config=config.http_config or defaults.http_config or HttpConfig(),
+        http_config=http_of(config, defaults),
         api_url=config.api_url or (None if token else defaults.slack_api_url),
         app_token=token,
         app_url=config.app_url or defaults.slack_app_url,
@@ -315,8 +296,7 @@ def _findings(config: SlackConfig) -> Iterator[Finding]:
     for index, action in enumerate(config.actions):
         if not action.url and not action.name:
             yield Finding(("actions", index), "an action needs a url or a name")
-    if config.http_config:
-        yield from (f.under("http_config") for f in config.http_config.findings())
+    yield from http_findings(config)
 
 
 SPEC = ProviderSpec(
@@ -326,6 +306,6 @@ SPEC = ProviderSpec(
     merge=_merge,
     check=_check,
     endpoint=lambda config: origin(_url(config)),
-    timeout=_timeout,
+    timeout=timeout_of,
     verdict=verdict,
 )

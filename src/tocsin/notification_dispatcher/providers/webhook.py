@@ -7,52 +7,38 @@ id, the same in every attempt, so that a receiver can drop what it has seen.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 import msgspec
 
 from tocsin.model.notification import Answer, Notification
 from tocsin.model.secret import Secret
-from tocsin.model.settings import Duration, Finding
-from tocsin.notification_dispatcher.config import (
-    Defaults,
-    HttpConfig,
-    IntegrationConfig,
-    plain,
-)
+from tocsin.model.settings import Finding
+from tocsin.notification_dispatcher.config import Defaults, plain
 from tocsin.notification_dispatcher.payload import go_json, payload
-from tocsin.notification_dispatcher.ports import Http, HttpCall
-from tocsin.notification_dispatcher.provider import (
-    DEFAULT_TIMEOUT,
-    Context,
-    Provider,
-    ProviderSpec,
-    Renderer,
+from tocsin.notification_dispatcher.ports import Http
+from tocsin.notification_dispatcher.posting import (
+    PostingConfig,
+    http_findings,
+    http_of,
+    json_headers,
+    post,
+    timeout_of,
 )
-from tocsin.notification_dispatcher.weblink import http_url, origin, url_findings
+from tocsin.notification_dispatcher.provider import Context, Provider, ProviderSpec, Renderer
+from tocsin.notification_dispatcher.weblink import origin, url_findings
 
-USER_AGENT = "Alertmanager/0.34.0"
 
-
-class WebhookConfig(IntegrationConfig, frozen=True, kw_only=True):
-    """One entry of `webhook_configs`.
-
-    `max_alerts` 0 sends all. `timeout` 0 means the default of 30 s. `payload` replaces the
-    body: every text in it is a template; a single text is sent as it comes out.
-    """
+class WebhookConfig(PostingConfig, frozen=True, kw_only=True):
+    """One entry of `webhook_configs`."""
 
     send_resolved: bool = True
-    http_config: HttpConfig | None = None
-    """How the server is reached. Not given: `global.http_config`."""
     url: Secret | None = None
     """Where to post; a template."""
     url_file: str = ""
     """File that holds `url`."""
     max_alerts: int = 0
     """How many alerts one request holds at most; 0: all of them."""
-    timeout: Duration = Duration(0)
-    """How long one request may take; 0: 30 s."""
     payload: Any = None
     """Body in place of Alertmanager's. Every text in it is a template; a single text is sent as it
     comes out."""
@@ -67,15 +53,10 @@ class Webhook(Provider):
 
     async def send(self, notification: Notification, context: Context) -> Answer:
         """Post the payload once."""
-        config = self.config.http_config or HttpConfig()
-        call = HttpCall(
-            "POST",
-            http_url(context.render.text(plain(self.config.url))),
-            self._body(notification, context),
-            {**_headers(notification), **config.headers()},
-            _timeout(self.config).total_seconds(),
-        )
-        return await self.http.send(call, config.options())
+        url = context.render.text(plain(self.config.url))
+        headers = {**json_headers(notification), "webhook-id": notification.id}
+        body = self._body(notification, context)
+        return await post(self.http, self.config, url, body=body, headers=headers)
 
     def _body(self, notification: Notification, context: Context) -> bytes:
         own = self.config.payload
@@ -86,15 +67,6 @@ class Webhook(Provider):
         return rendered.encode() if isinstance(rendered, str) else go_json(rendered)
 
 
-def _headers(notification: Notification) -> dict[str, str]:
-    return {
-        "Content-Type": "application/json",
-        "User-Agent": USER_AGENT,
-        "Idempotency-Key": notification.id,
-        "webhook-id": notification.id,
-    }
-
-
 def _rendered(value: Any, render: Renderer) -> Any:
     if isinstance(value, str):
         return render.text(value)
@@ -103,23 +75,15 @@ def _rendered(value: Any, render: Renderer) -> Any:
     return [_rendered(item, render) for item in value] if isinstance(value, list) else value
 
 
-def _timeout(config: WebhookConfig) -> timedelta:
-    return config.timeout or DEFAULT_TIMEOUT
-
-
 def _merge(config: WebhookConfig, defaults: Defaults) -> WebhookConfig:
-    return msgspec.structs.replace(
-        config, http_config=config.http_config or defaults.http_config or HttpConfig()
-    )
+    return msgspec.structs.replace(config, http_config=http_of(config, defaults))
 
 
 def _check(config: WebhookConfig) -> tuple[Finding, ...]:
     found = list(url_findings(config.url, field="url"))
     if config.max_alerts < 0:
         found.append(Finding(("max_alerts",), "max_alerts must not be negative"))
-    if config.http_config:
-        found += [f.under("http_config") for f in config.http_config.findings()]
-    return tuple(found)
+    return (*found, *http_findings(config))
 
 
 def _endpoint(config: WebhookConfig) -> str:
@@ -133,5 +97,5 @@ SPEC = ProviderSpec(
     merge=_merge,
     check=_check,
     endpoint=_endpoint,
-    timeout=_timeout,
+    timeout=timeout_of,
 )
