@@ -22,13 +22,20 @@ from tocsin.model.errors import InvalidInput
 from tocsin.model.events import EntryKind, GroupFlush, LogEntry, LoggedEntry
 from tocsin.model.notification import DeliveryReport, Final
 
+_ALERT_BYTES = 500  # of a posted alert, about: contract "pipeline-durability"
+
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What entries caused outside the state; `skipped` are entries that could not be read."""
+    """What entries caused outside the state; `skipped` are entries that could not be read.
+
+    `work` tells what replaying them costs: one for an entry, for each alert in it, and for each
+    group that was looked at, about 30 µs apiece.
+    """
 
     flushes: tuple[GroupFlush, ...] = ()
     skipped: tuple[str, ...] = ()
+    work: int = 0
 
 
 def apply(state: TenantState, entries: Sequence[LoggedEntry]) -> Changes:
@@ -39,8 +46,10 @@ def apply(state: TenantState, entries: Sequence[LoggedEntry]) -> Changes:
     """
     flushes: list[GroupFlush] = []
     skipped: list[str] = []
+    work = 0
     for logged in entries:
         entry = logged.entry
+        work += 1 + len(entry.body) // _ALERT_BYTES
         state.move_to(entry.at)
         groups = state.groups
         try:
@@ -49,18 +58,18 @@ def apply(state: TenantState, entries: Sequence[LoggedEntry]) -> Changes:
             skipped.append(f"entry {logged.seq} ({entry.kind}): {error}")
         if state.groups is not groups:
             flushes += _farewells(groups, state.groups, logged)
-        flushes += _flushed(state, logged)
+        looked_at = list(_flushed(state, logged))
+        flushes += filter(None, looked_at)
+        work += len(looked_at)
         state.collect_garbage(entry.at)
-    return Changes(tuple(flushes), tuple(skipped))
+    return Changes(tuple(flushes), tuple(skipped), work)
 
 
-def _flushed(state: TenantState, logged: LoggedEntry) -> Iterator[GroupFlush]:
-    """Flush the groups that are due, and yield what is worth telling."""
+def _flushed(state: TenantState, logged: LoggedEntry) -> Iterator[GroupFlush | None]:
+    """Flush the groups that are due; None for one that has nothing to tell."""
     at = logged.entry.at
     for group in state.groups.take_due(at):
-        flush = flush_group(state, group, at=at, seq=logged.seq)
-        if flush is not None:
-            yield flush
+        yield flush_group(state, group, at=at, seq=logged.seq)
 
 
 def _farewells(old: Groups, new: Groups, logged: LoggedEntry) -> Iterator[GroupFlush]:

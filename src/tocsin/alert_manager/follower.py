@@ -53,7 +53,7 @@ class Follower:
         self._clock = clock
         self._snapshot_every = snapshot_every
         self._saved_seq = 0
-        self._applied_since = 0
+        self._work_since = 0
         self._snapshot_asked = False
         self._waiting: list[tuple[int, Delta]] = []
         self._early: list[LoggedEntry] | None = []
@@ -132,9 +132,10 @@ class Follower:
         before, delta = self.state.next_due(), Delta()
         place = {"tenant": self._tenant, "seq": logged.seq, "kind": logged.entry.kind}
         with Edge(_log, "entry failed", **place):  # one bad entry must not end the log
-            delta = self._caused(apply(self.state, (logged,)), logged, committed)
+            changes = apply(self.state, (logged,))
+            self._work_since += changes.work
+            delta = self._caused(changes, logged, committed)
         self.seq = logged.seq
-        self._applied_since += 1
         self._note(delta, moved=self.state.next_due() != before)
 
     def _caused(self, changes: Changes, logged: LoggedEntry, committed: int) -> Delta:
@@ -147,7 +148,7 @@ class Follower:
     def _note(self, delta: Delta, *, moved: bool) -> None:
         if delta:
             self._waiting.append((self.seq, delta))
-        if delta or self._applied_since >= self._snapshot_every:
+        if delta or self._work_since >= self._snapshot_every:
             self._work.set()
         if moved:
             self._due_changed.set()
@@ -162,7 +163,7 @@ class Follower:
             await self._work.wait()
             self._work.clear()
             await self._insisting(self._commit_waiting)
-            if self._snapshot_asked or self._applied_since >= self._snapshot_every:
+            if self._snapshot_asked or self._work_since >= self._snapshot_every:
                 await self._insisting(self._save)
 
     async def _commit_waiting(self) -> None:
@@ -178,7 +179,7 @@ class Follower:
         """Save a snapshot of this very moment; entries that come meanwhile are in the tail."""
         if self._waiting or self.seq == self._saved_seq:
             return
-        self._snapshot_asked, self._applied_since = False, 0
+        self._snapshot_asked, self._work_since = False, 0
         snapshot = Snapshot(self.seq, self.state.snapshot())
         await self._snapshots.save(self._tenant, snapshot)
         self._saved_seq = snapshot.seq
