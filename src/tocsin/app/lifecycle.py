@@ -26,7 +26,7 @@ from tocsin.config_loader.watch import changes
 from tocsin.metrics_collector.process import ProcessMetrics
 from tocsin.model.errors import ConfigError, TocsinError
 from tocsin.model.tenant import TenantId
-from tocsin.telemetry.logs import Level, LogFormat, get_logger, set_up
+from tocsin.telemetry.logs import get_logger, set_up
 
 Load = Callable[[], Loaded]
 _FIXED = (  # what only a restart can change
@@ -119,7 +119,7 @@ class Runtime:
         return self.desk.settings(tenant)
 
     def _say(self, config: Config, loaded: Loaded) -> None:
-        set_up(level=Level(config.log.level), style=LogFormat(config.log.format))
+        set_up(level=config.log.level, style=config.log.format)
         for note in self._overrides.notes:
             _log.info("flag", note=note)
         for warning in loaded.warnings:

@@ -10,9 +10,10 @@ from typing import TypeVar
 import msgspec
 
 from tocsin.config_loader.loaded import Config
-from tocsin.config_loader.server import LogFormat, LogLevel, check_server
+from tocsin.config_loader.server import check_server
 from tocsin.model.errors import ConfigError, Problem
 from tocsin.model.settings import Duration
+from tocsin.telemetry.logs import Level, LogFormat
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -48,7 +49,7 @@ class Overrides:
             "history": self.history,
         }
         log = {
-            "level": LogLevel(self.level) if self.level else None,
+            "level": Level(self.level) if self.level else None,
             "format": LogFormat(self.style) if self.style else None,
         }
         laid = _overlaid(config.server, server)

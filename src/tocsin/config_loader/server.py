@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from tocsin.model.settings import Duration, Finding, duration
+from tocsin.telemetry.logs import Level, LogFormat
 
 Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 TenantRole = Literal["writer", "viewer", "responder", "editor", "tenant-admin"]
@@ -25,22 +26,6 @@ class Auth(StrEnum):
 
     TOKEN = "token"  # noqa: S105  # the name of a method, not a token
     NONE = "none"
-
-
-class LogLevel(StrEnum):
-    """The least severe message that is logged."""
-
-    DEBUG = "debug"
-    INFO = "info"
-    WARN = "warn"
-    ERROR = "error"
-
-
-class LogFormat(StrEnum):
-    """How a log line is written."""
-
-    LOGFMT = "logfmt"
-    JSON = "json"
 
 
 class Token(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -101,7 +86,7 @@ class StorageConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 class LogConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is logged, and how."""
 
-    level: LogLevel = LogLevel.INFO
+    level: Level = Level.INFO
     """Least severe message to log."""
     format: LogFormat = LogFormat.LOGFMT
     """Form of a line."""
