@@ -14,7 +14,6 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from enum import Enum
 from pathlib import Path
 
 import numpy as np
@@ -25,17 +24,17 @@ from tocsin.model.duration import parse_duration
 from tocsin.model.errors import InvalidInput, TocsinError
 from tocsin.model.labels import METRIC_NAME, Labels
 from tocsin.model.matchers import Matcher, all_match
-from tocsin.model.sample import STALE, is_stale
+from tocsin.model.sample import is_stale
 from tocsin.model.series import Series
 from tocsin.model.tenant import TenantId
 from tocsin.promql import ast
 from tocsin.promql.engine import Engine
 from tocsin.promql.errors import ParseError
 from tocsin.promql.fakes import MemorySeries
-from tocsin.promql.lexer import Kind, words
 from tocsin.promql.literals import number, unquote
 from tocsin.promql.options import Options
 from tocsin.promql.result import Matrix, Result, Scalar, String, Vector
+from tocsin.promql.series_notation import Point, read_metric, read_points
 
 TENANT = TenantId("promqltest")
 _NATIVE = "native histogram"
@@ -189,56 +188,16 @@ def _load(series: Loaded, command: str, block: list[str]) -> None:
     name, step = command.split()
     step_ms = _ms(step)
     for line in block:
-        labels, rest = _metric(line)
-        points = _points(rest)
+        metric = read_metric(line)
+        labels, points = metric.labels, read_points(metric.rest)
         if any(point is Point.NATIVE for point in points):
             series.native.add(labels)
         samples = [(i * step_ms, p) for i, p in enumerate(points) if isinstance(p, float)]
         series.add(TENANT, labels, samples)
-        metric = labels.value(METRIC_NAME)
-        if name == "load_with_nhcb" and metric.endswith("_bucket"):
-            converted = {METRIC_NAME: metric.removesuffix("_bucket"), "le": ""}
+        bucket = labels.value(METRIC_NAME)
+        if name == "load_with_nhcb" and bucket.endswith("_bucket"):
+            converted = {METRIC_NAME: bucket.removesuffix("_bucket"), "le": ""}
             series.native.add(labels.merged(converted))
-
-
-class Point(Enum):
-    """A point that is no float."""
-
-    GAP = "_"
-    NATIVE = "{{…}}"
-
-
-def _points(text: str) -> list[float | Point]:
-    found: list[float | Point] = []
-    for word in re.findall(r"(?:\{\{.*?\}\}|[^\s{])+", text):
-        found += _point(word)
-    return found
-
-
-_SERIES_OF_POINTS = re.compile(
-    r"(?P<start>[+-]?(?:inf|nan|[\d.]+(?:e[+-]?\d+)?))"
-    r"(?:(?P<step>[+-](?:inf|nan|[\d.]+(?:e[+-]?\d+)?)))?(?:x(?P<times>\d+))?",
-    re.IGNORECASE,
-)
-
-
-def _point(word: str) -> list[float | Point]:
-    times = re.search(r"x(\d+)$", word)
-    if "{{" in word:
-        return [Point.NATIVE] * (int(times[1]) + 1 if times else 1)
-    if word.startswith("_"):
-        return [Point.GAP] * (int(times[1]) if times else 1)
-    if word == "stale":
-        return [STALE]
-    hit = _SERIES_OF_POINTS.fullmatch(word)
-    if hit is None:
-        raise ValueError(f"bad point {word!r}")
-    start, step = _float(hit["start"]), _float(hit["step"] or "0")
-    points: list[float | Point] = []
-    for _ in range(int(hit["times"] or 0) + 1):
-        points.append(start)
-        start += step
-    return points
 
 
 def _float(text: str) -> float:
@@ -246,50 +205,6 @@ def _float(text: str) -> float:
         return float(text)
     sign = -1.0 if text.startswith("-") else 1.0
     return sign * number(text.lstrip("+-"))
-
-
-def _metric(line: str) -> tuple[Labels, str]:
-    """Read `name{label="value",…}`, either part optional; return also the rest of the line."""
-    head = re.match(r"[A-Za-z_:][\w:]*", line)
-    pairs: list[tuple[str, str]] = [(METRIC_NAME, head[0])] if head else []
-    at = head.end() if head else 0
-    if line[at : at + 1] != "{" or line.startswith("{{", at):
-        return Labels(pairs), line[at:].strip()
-    end = _closing(line, at)
-    pairs += _label_pairs(line[at + 1 : end])
-    return Labels(pairs), line[end + 1 :].strip()
-
-
-def _closing(line: str, at: int) -> int:
-    quoted = ""
-    while at < len(line):
-        char = line[at]
-        if quoted and char == "\\" and quoted != "`":
-            at += 1
-        elif quoted:
-            quoted = "" if char == quoted else quoted
-        elif char in "\"'`":
-            quoted = char
-        elif char == "}":
-            return at
-        at += 1
-    raise ValueError(f"unclosed braces in {line!r}")
-
-
-def _label_pairs(inner: str) -> list[tuple[str, str]]:
-    found = [word for word in words(inner) if word.text != ","]
-    pairs: list[tuple[str, str]] = []
-    at = 0
-    while at < len(found):
-        name = found[at].text
-        name = unquote(name) if found[at].kind is Kind.STRING else name
-        if at + 1 < len(found) and found[at + 1].text == "=":
-            pairs.append((name, unquote(found[at + 2].text)))
-            at += 3
-        else:
-            pairs.append((METRIC_NAME, name))
-            at += 1
-    return pairs
 
 
 def _ms(text: str) -> int:
@@ -461,8 +376,8 @@ def _match_vector(case: Case, vector: Vector) -> None:
 
 
 def _expected_row(row: str) -> tuple[Labels, list[float | Point]]:
-    labels, rest = _metric(row)
-    return labels, _points(rest)
+    metric = read_metric(row)
+    return metric.labels, read_points(metric.rest)
 
 
 def _match_matrix(case: Case, matrix: Matrix) -> None:
@@ -485,7 +400,7 @@ def _match_matrix(case: Case, matrix: Matrix) -> None:
 
 def _expected_range_row(row: str) -> tuple[Labels, list[float | Point]]:
     if re.match(r"[\d.+-]|(?:nan|inf)\b", row, re.IGNORECASE):
-        return Labels(), _points(row)
+        return Labels(), read_points(row)
     return _expected_row(row)
 
 

@@ -1,0 +1,153 @@
+"""Series as test files write them: `up{job="a"}` and its values, `0+1x3 _ 5 stale`.
+
+A value is a number, `stale` (the series ends) or `_` (no sample). `axn` is a and n times a more,
+`a+bxn` counts up from a in n steps of b, `a-bxn` down, `_xn` leaves n samples out. Native
+histograms, `{{…}}`, are told apart and not read. Source: Prometheus, "Unit testing for rules".
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+
+from tocsin.model.labels import METRIC_NAME, Labels
+from tocsin.model.sample import STALE
+from tocsin.promql.errors import ParseError
+from tocsin.promql.lexer import Kind, Word, words
+from tocsin.promql.literals import unquote
+
+MAX_POINTS = 1_000_000  # of one series: two years of minutes
+
+
+class Point(Enum):
+    """A point that is no float."""
+
+    GAP = "_"
+    NATIVE = "{{…}}"
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """The labels at the beginning of a text, and what stands after them."""
+
+    labels: Labels
+    rest: str
+
+
+def read_metric(text: str) -> Metric:
+    """Read `name{label="value",…}`, either part optional. Raises ParseError."""
+    body = text.strip()
+    head = _NAME.match(body)
+    pairs = [(METRIC_NAME, head[0])] if head else []
+    at = head.end() if head else 0
+    if not body.startswith("{", at) or body.startswith("{{", at):
+        return Metric(Labels(pairs), body[at:].strip())
+    end = _closing(body, at)
+    pairs += _label_pairs(words(body[at + 1 : end]))
+    return Metric(Labels(pairs), body[end + 1 :].strip())
+
+
+def read_labels(text: str) -> Labels:
+    """Read a text that is nothing but a metric. Raises ParseError."""
+    metric = read_metric(text)
+    if metric.rest:
+        raise ParseError(f"unexpected {metric.rest!r} after the labels of {text!r}")
+    return metric.labels
+
+
+def read_points(text: str) -> list[float | Point]:
+    """Return the values written in `text`, repetitions expanded. Raises ParseError."""
+    points: list[float | Point] = []
+    for hit in _ITEMS.finditer(text.strip()):
+        points += _expanded(hit[0], MAX_POINTS - len(points))
+    return points
+
+
+_NAME = re.compile(r"[A-Za-z_:][A-Za-z0-9_:]*")
+_LABEL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_ITEMS = re.compile(r"(?:\{\{.*?\}\}|[^ \t])+", re.DOTALL)
+_GAP = re.compile(r"_(?:x(?P<times>[0-9]+))?")
+_NATIVE = re.compile(r"\{\{.*\}\}(?:x(?P<times>[0-9]+))?", re.DOTALL)
+_DIGITS = r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
+_WORDED = r"(?:[iI][nN][fF]|[nN][aA][nN])"
+_RUN = re.compile(
+    rf"(?P<start>[+-]?(?:{_DIGITS}|{_WORDED}(?!x)))"
+    rf"(?:(?P<step>[+-](?:{_DIGITS}|{_WORDED}(?!x)))(?=x))?"
+    r"(?:x(?P<times>[0-9]+))?"
+)
+
+
+def _expanded(item: str, room: int) -> list[float | Point]:
+    """Return the points of one item, at most `room` of them."""
+    if item == "stale":
+        return [STALE]
+    if gap := _GAP.fullmatch(item):
+        return [Point.GAP] * _count(gap["times"] or "1", room)
+    if native := _NATIVE.fullmatch(item):
+        return [Point.NATIVE] * _count(native["times"] or "0", room - 1, more=1)
+    run = _RUN.fullmatch(item)
+    if run is None:
+        raise ParseError(f'unexpected {item!r} in series values, expected number, "_" or "stale"')
+    value, step = float(run["start"]), float(run["step"] or "0")
+    points: list[float | Point] = []
+    for _ in range(_count(run["times"] or "0", room - 1, more=1)):
+        points.append(value)
+        value += step
+    return points
+
+
+def _count(times: str, room: int, *, more: int = 0) -> int:
+    if len(times) > len(str(MAX_POINTS)) or int(times) > room:
+        raise ParseError(f"more than {MAX_POINTS:,} values in one series")
+    return int(times) + more
+
+
+def _closing(text: str, at: int) -> int:
+    """Return where the brace that opens at `at` closes, past any quoted text."""
+    quoted = ""
+    while at < len(text):
+        char = text[at]
+        if quoted and char == "\\" and quoted != "`":
+            at += 1
+        elif quoted:
+            quoted = "" if char == quoted else quoted
+        elif char in "\"'`":
+            quoted = char
+        elif char == "}":
+            return at
+        at += 1
+    raise ParseError(f"unexpected end of input inside braces: {text!r}")
+
+
+def _label_pairs(found: list[Word]) -> list[tuple[str, str]]:
+    """Return the labels of `a="b", "c"="d"`; a string alone is the metric's name."""
+    pairs: list[tuple[str, str]] = []
+    at = 0
+    while at < len(found):
+        name = found[at]
+        if [word.text for word in found[at + 1 : at + 2]] == ["="]:
+            pairs.append((_label_name(name), _text(found[at + 2 : at + 3])))
+            at += 3
+        else:
+            pairs.append((METRIC_NAME, _text([name])))
+            at += 1
+        if at < len(found) and found[at].text != ",":
+            raise ParseError(f'unexpected {found[at].text!r} in label set, expected ","')
+        at += 1
+    return pairs
+
+
+def _label_name(word: Word) -> str:
+    if word.kind is Kind.STRING:
+        return unquote(word.text)
+    if word.kind is not Kind.WORD or not _LABEL_NAME.fullmatch(word.text):
+        raise ParseError(f"unexpected {word.text!r} in label set, expected a label name")
+    return word.text
+
+
+def _text(found: list[Word]) -> str:
+    if not found or found[0].kind is not Kind.STRING:
+        shown = repr(found[0].text) if found else "end of input"
+        raise ParseError(f"unexpected {shown} in label set, expected string")
+    return unquote(found[0].text)
