@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
-from tocsin.cli.main import EXIT_ERROR
+from tocsin.cli.main import EXIT_ERROR, EXIT_LINT
 from tocsin.config_loader.files import Unreadable
 from tocsin.config_loader.kind import is_alertmanager_file
 from tocsin.config_loader.load import load, load_alertmanager
 from tocsin.config_loader.report import Report, in_file_order
-from tocsin.config_loader.rules import read_rule_file
+from tocsin.config_loader.rules import read_rule_text
+from tocsin.config_loader.tree import MAX_BYTES
 from tocsin.model.errors import ConfigError, Problem
 
+_STDIN = Path("-")
+_STDIN_NAME = "standard input"
 _FILES = click.argument(
     "files", nargs=-1, required=True, type=click.Path(path_type=Path, dir_okay=False)
 )
@@ -39,51 +43,88 @@ def check() -> None:
 @_FORMAT
 def check_config(files: Sequence[Path], form: str) -> None:
     """Check tocsin.yaml, its short form, or an alertmanager.yml; exit 1 when one is refused."""
-    _check(files, form, _config_problems)
+    checked = [_Checked(str(path), _config_problems(path)) for path in files]
+    _show(checked, form)
+    sys.exit(EXIT_ERROR if any(one.problems for one in checked) else 0)
 
 
 @check.command("rules")
-@_FILES
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
+@click.option(
+    "--lint",
+    type=click.Choice(["all", "duplicate-rules", "none"]),
+    default="duplicate-rules",
+    help="What to look for beyond faults.",
+)
+@click.option("--lint-fatal", is_flag=True, help="Exit 3 when --lint finds something.")
 @_FORMAT
-def check_rules(files: Sequence[Path], form: str) -> None:
-    """Check Prometheus rule files; exit 1 when one is refused."""
-    _check(files, form, _rule_problems)
+def check_rules(*, files: Sequence[Path], lint: str, lint_fatal: bool, form: str) -> None:
+    """Check Prometheus rule files, or standard input; exit 1 when one is refused."""
+    if not files and sys.stdin.isatty():
+        raise click.UsageError("name rule files, or give one on standard input")
+    checked = [_checked_rules(path, lint=lint) for path in files or [_STDIN]]
+    _show(checked, form)
+    if any(one.problems for one in checked):
+        sys.exit(EXIT_ERROR)
+    sys.exit(EXIT_LINT if lint_fatal and any(one.lint for one in checked) else 0)
 
 
-def _check(
-    files: Sequence[Path], form: str, check_one: Callable[[Path], tuple[Problem, ...]]
-) -> None:
-    problems = {path: check_one(path) for path in files}
-    found = [problem for of_file in problems.values() for problem in of_file]
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """What came of one file; `summary` says what is good about it."""
+
+    name: str
+    problems: tuple[Problem, ...]
+    lint: tuple[Problem, ...] = ()
+    summary: str = "ok"
+
+
+def _show(checked: Sequence[_Checked], form: str) -> None:
     if form == "json":
-        rows = [
-            {"file": p.file, "line": p.line, "column": p.column, "message": p.message}
-            for p in found
-        ]
-        click.echo(json.dumps({"version": 1, "problems": rows}))
+        problems = [_row(p) for one in checked for p in one.problems]
+        lint = [_row(p) for one in checked for p in one.lint]
+        click.echo(json.dumps({"version": 1, "problems": problems, "lint": lint}))
     elif form == "github":
-        for p in found:
-            click.echo(_annotation(p))
+        for one in checked:
+            for line in (*map(_error, one.problems), *map(_warning, one.lint)):
+                click.echo(line)
     else:
-        _say(problems)
-    sys.exit(EXIT_ERROR if found else 0)
+        for one in checked:
+            _say(one)
 
 
-def _say(problems: dict[Path, tuple[Problem, ...]]) -> None:
-    for path, of_file in problems.items():
-        if of_file:
-            click.echo(f"{path}: {len(of_file)} problem{'s' * (len(of_file) > 1)}", err=True)
-            for problem in of_file:
-                click.echo(f"  {problem}", err=True)
-        else:
-            click.echo(f"{path}: ok")
+def _row(problem: Problem) -> dict[str, object]:
+    return {
+        "file": problem.file,
+        "line": problem.line,
+        "column": problem.column,
+        "message": problem.message,
+    }
 
 
-def _annotation(problem: Problem) -> str:
+def _say(one: _Checked) -> None:
+    for kind, found in (("problem", one.problems), ("lint finding", one.lint)):
+        if found:
+            click.echo(f"{one.name}: {len(found)} {kind}{'s' * (len(found) > 1)}", err=True)
+        for problem in found:
+            click.echo(f"  {problem}", err=True)
+    if not one.problems:
+        click.echo(f"{one.name}: {one.summary}")
+
+
+def _error(problem: Problem) -> str:
+    return _annotation("error", problem)
+
+
+def _warning(problem: Problem) -> str:
+    return _annotation("warning", problem)
+
+
+def _annotation(kind: str, problem: Problem) -> str:
     """Return a workflow command; what would end it early is escaped, as GitHub asks."""
     file = _escaped(problem.file).replace(":", "%3A").replace(",", "%2C")
     place = f"file={file},line={problem.line},col={problem.column}"
-    return f"::error {place}::{_escaped(problem.message)}"
+    return f"::{kind} {place}::{_escaped(problem.message)}"
 
 
 def _escaped(text: str) -> str:
@@ -100,10 +141,26 @@ def _config_problems(path: Path) -> tuple[Problem, ...]:
     return ()
 
 
-def _rule_problems(path: Path) -> tuple[Problem, ...]:
+def _checked_rules(path: Path, *, lint: str) -> _Checked:
+    """Check one rule file; one that is refused is not looked at any closer."""
     report = Report()
+    name = _STDIN_NAME if path == _STDIN else str(path)
     try:
-        read_rule_file(path, report=report)
+        text = _stdin_text() if path == _STDIN else report.files.text(path)
     except Unreadable as error:
-        return (Problem(str(error)),)
-    return in_file_order(report.problems)
+        return _Checked(name, (Problem(str(error)),))
+    rules = read_rule_text(text, file=name, report=report)
+    if rules is None or report.problems:
+        return _Checked(name, in_file_order(report.problems))
+    count = sum(len(group.rules) for group in rules.groups)
+    found = () if lint == "none" else in_file_order(report.warnings)
+    return _Checked(name, (), found, f"ok, {count} rules found")
+
+
+def _stdin_text() -> str:
+    """Return what stands on standard input. Raises Unreadable."""
+    content = sys.stdin.buffer.read(MAX_BYTES + 1)
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise Unreadable(f"{_STDIN_NAME} is not UTF-8") from error

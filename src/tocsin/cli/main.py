@@ -10,6 +10,7 @@ import click
 from tocsin.model.version import VERSION
 
 EXIT_ERROR = 1
+EXIT_LINT = 3
 EXIT_UNREACHABLE = 4
 
 
@@ -33,6 +34,7 @@ VERBS = {
     "serve": Verb("serve", "serve", "Run the whole platform."),
     "status": Verb("daemon", "status", "Say whether the server that `up` started runs."),
     "token": Verb("token", "token", "Make a token for the configuration."),
+    "test": Verb("test", "test", "Test rules before they are in force."),
     "up": Verb("up", "up", "Start the server in the background and wait until it is ready."),
     "validate": Verb("validate", "validate", "Check a running server from end to end."),
 }

@@ -16,7 +16,12 @@ from tocsin.rule_engine.config import RuleFile, RuleGroup
 
 def read_rule_file(path: Path, *, report: Report) -> RuleFile | None:
     """Return one rule file; problems stand in the report. Raises Unreadable."""
-    document = parse(report.files.text(path), file=str(path))
+    return read_rule_text(report.files.text(path), file=str(path), report=report)
+
+
+def read_rule_text(text: str, *, file: str, report: Report) -> RuleFile | None:
+    """Return the rules of a text that is called `file`; problems stand in the report."""
+    document = parse(text, file=file)
     report.broken(document.problems)
     if document.root is None:
         return None

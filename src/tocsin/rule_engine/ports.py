@@ -45,3 +45,11 @@ class RuleSink(Protocol):
 
 Firing = Callable[[TenantId, Sequence[Alert]], Awaitable[None]]
 """The next stage's door: alerts are durable when it returns. Raises NotDurable."""
+
+
+class TestData(Protocol):
+    """Takes the data of a unit test of rules; the metric store fits it by structure."""
+
+    def append_samples(self, tenant: TenantId, samples: Sequence[Sample]) -> Appended:
+        """Store samples, several of one series oldest first. Raises NotDurable."""
+        ...

@@ -103,12 +103,50 @@ def test_a_file_that_is_not_there_is_a_problem(tmp_path: Path, kind: str) -> Non
 
 def test_a_sound_rule_file_is_ok_and_a_bad_one_is_not(tmp_path: Path) -> None:
     good = write(tmp_path, "good.yml", RULES)
-    assert check("rules", good).stdout == f"{good}: ok\n"
+    assert check("rules", good).stdout == f"{good}: ok, 1 rules found\n"
     bad = write(tmp_path, "bad.yml", RULES.replace("up == 0", "up ="))
     got = check("rules", good, bad, "--format=json")
     assert got.exit_code == 1
     (problem,) = json.loads(got.stdout)["problems"]
     assert (problem["file"], problem["line"]) == (str(bad), 4)
+
+
+def test_lint_is_said_and_fatal_only_on_demand(tmp_path: Path) -> None:
+    twice = write(tmp_path, "twice.yml", RULES + "      - {alert: Down, expr: up == 1}\n")
+    got = check("rules", twice)
+    assert (got.exit_code, got.stdout) == (0, f"{twice}: ok, 2 rules found\n")
+    assert f"{twice}: 2 lint findings\n  {twice}:4:" in got.stderr
+    assert check("rules", twice, "--lint-fatal").exit_code == 3
+    assert check("rules", twice, "--lint-fatal", "--lint=all").exit_code == 3
+    assert check("rules", twice, "--lint-fatal", "--lint=none").exit_code == 0
+    report = json.loads(check("rules", twice, "--format=json").stdout)
+    assert (report["problems"], [row["line"] for row in report["lint"]]) == ([], [4, 5])
+    assert check("rules", twice, "--format=github").stdout.startswith("::warning file=")
+
+
+def test_a_fault_weighs_more_than_lint(tmp_path: Path) -> None:
+    twice = write(tmp_path, "twice.yml", RULES + "      - {alert: Down, expr: up == 1}\n")
+    bad = write(tmp_path, "bad.yml", RULES.replace("up == 0", "up ="))
+    assert check("rules", twice, bad, "--lint-fatal").exit_code == 1
+
+
+@pytest.mark.parametrize("arguments", [[], ["-"]])
+@pytest.mark.parametrize(
+    ("given", "code", "said"),
+    [
+        (RULES.encode(), 0, "standard input: ok, 1 rules found\n"),
+        (b"", 0, "standard input: ok, 0 rules found\n"),
+        (b"groups: [{name: ''}]", 1, "  standard input:1:"),
+        (b"groups: \xff", 1, "standard input is not UTF-8"),
+        (b"#" * (1 << 20) + b"#", 1, "file is too large"),
+    ],
+)
+def test_rules_may_come_on_standard_input(
+    arguments: list[str], given: bytes, code: int, said: str
+) -> None:
+    got = CliRunner().invoke(main, ["check", "rules", *arguments], input=given)
+    assert got.exit_code == code
+    assert said in got.output
 
 
 def test_a_file_is_needed() -> None:
