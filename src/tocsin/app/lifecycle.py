@@ -93,7 +93,6 @@ class Runtime:
             desk.instruments.loaded(loaded.hash, SystemClock().now())
             self._opened = opened.pop_all()
         self._work_in_background(desk)
-        gc.freeze()  # what was built at the start lives as long as the process
         self._ready = True
         _log.info("ready", tenants=len(config.tenants), url=self.url)
 
@@ -220,6 +219,8 @@ async def _serve(runtime: Runtime) -> int:
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGHUP, hangup.set)
     await runtime.start()
+    gc.collect()
+    gc.freeze()  # what was built at the start lives as long as the process
     reloader = asyncio.create_task(_reload_on(hangup, runtime), name="sighup")
     await stop.wait()
     reloader.cancel()

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -57,8 +58,9 @@ class Listener:
         """What is listened on, `host:port`, the port really taken."""
 
     async def start(self, addresses: Sequence[str]) -> None:
-        """Bind and begin to answer. Raises CannotListen."""
-        self._sockets = [sock for address in addresses for sock in _bound(address)]
+        """Bind and begin to answer. Raises CannotListen; `stop` then closes what was bound."""
+        for address in addresses:
+            self._sockets.append(_bound(address))
         self.addresses = tuple(_name(sock) for sock in self._sockets)
         serving = self._server.serve(sockets=self._sockets)
         self._task = asyncio.create_task(serving, name="listener")
@@ -79,26 +81,34 @@ class Listener:
         if self._task is not None:
             await self._task
             self._task = None
-        for sock in self._sockets:
-            sock.close()
+        while self._sockets:
+            self._sockets.pop().close()
 
 
-def _bound(address: str) -> list[socket.socket]:
-    """Return listening sockets for `host:port`; an empty host is every interface."""
+def _bound(address: str) -> socket.socket:
+    """Return a listening socket for `host:port`; an empty host is every interface."""
     host, port = split_address(address)
     try:
         found = socket.getaddrinfo(
             host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
-        family, kind, protocol, _, where = min(found, key=lambda f: f[0] != socket.AF_INET)
+        return _listening(min(found, key=lambda each: each[0] != socket.AF_INET))
+    except OSError as error:
+        raise CannotListen(f"cannot listen on {address}: {error.strerror or error}") from error
+
+
+def _listening(info: tuple[Any, ...]) -> socket.socket:
+    """Return a listening socket for one result of getaddrinfo. Raises OSError."""
+    family, kind, protocol, _, where = info
+    with contextlib.ExitStack() as undo:
         sock = socket.socket(family, kind, protocol)
+        undo.callback(sock.close)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(where)
         sock.listen(BACKLOG)
         sock.setblocking(False)
-    except OSError as error:
-        raise CannotListen(f"cannot listen on {address}: {error.strerror or error}") from error
-    return [sock]
+        undo.pop_all()
+    return sock
 
 
 def _name(sock: socket.socket) -> str:
