@@ -20,6 +20,10 @@ from house import answers, free_port
 from tocsin.app.facade import AlertManager
 from tocsin.cli.main import main
 
+AMBIGUOUS = (  # fails whatever the store holds: two elements on the right for one on the left
+    'vector(1) + on() (vector(1) or label_replace(vector(2), "a", "b", "", ""))'
+)
+
 
 class Peer:
     """A loopback server that answers everything the same way and remembers what was asked."""
@@ -285,7 +289,7 @@ def test_validate_tells_of_targets_that_are_down_and_rules_that_fail(
     deployment.edit(
         "      - name: host\n        rules:\n",
         "      - name: host\n        rules:\n"
-        "          - { alert: Broken, expr: up + on() node_cpu_seconds_total }\n",
+        f"          - {{ alert: Broken, expr: '{AMBIGUOUS}' }}\n",
     )
     deployment.edit(
         "name: tocsin-validate\n          webhook_configs",

@@ -11,20 +11,19 @@ from tocsin.config_loader.loaded import Config
 from tocsin.config_loader.server import (
     Auth,
     LogConfig,
-    LogFormat,
-    LogLevel,
     ReloadConfig,
     ServerConfig,
     StorageConfig,
 )
 from tocsin.model.errors import ConfigError
 from tocsin.model.settings import Duration
+from tocsin.telemetry.logs import Level, LogFormat
 
 CONFIG = Config(
     Path("tocsin.yaml"),
     ServerConfig(listen=["127.0.0.1:1"], external_url="http://x.test"),
     StorageConfig(path="/var/lib/tocsin"),
-    LogConfig(level=LogLevel.WARN),
+    LogConfig(level=Level.WARN),
     ReloadConfig(),
     (),
 )
@@ -48,7 +47,7 @@ def test_each_flag_replaces_its_setting_and_no_other() -> None:
     assert (laid.server.external_url, laid.server.route_prefix) == ("http://y.test", "/base")
     assert (laid.storage.path, str(laid.storage.history)) == ("/tmp/x", "1h")  # noqa: S108
     assert laid.storage.retention == CONFIG.storage.retention
-    assert (laid.log.level, laid.log.format) == (LogLevel.DEBUG, LogFormat.JSON)
+    assert (laid.log.level, laid.log.format) == (Level.DEBUG, LogFormat.JSON)
     assert laid.server.auth is Auth.TOKEN
 
 

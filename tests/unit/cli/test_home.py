@@ -46,8 +46,12 @@ def test_a_pid_whose_process_has_ended_is_no_server(tmp_path: Path) -> None:
 
 def test_a_live_server_is_known_with_its_port(tmp_path: Path) -> None:
     home = Home(tmp_path)
-    code = "import sys; sys.stdin.read()"
-    with subprocess.Popen([sys.executable, "-c", code, "tocsin"], stdin=subprocess.PIPE) as process:
+    code = "import sys; print(); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-uc", code, "tocsin"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout
+        process.stdout.readline()  # now it bears its own command line
         home.pid_file.write_text(f"{process.pid} 9200\n")
         assert home.running() == Running(process.pid, 9200)
     assert home.running() is None
