@@ -65,6 +65,8 @@ class PrometheusApi:
     targets: Callable[[TenantId], list[TargetView]]
     clock: Clock
     started_at: datetime
+    more: tuple[Endpoint, ...] = ()
+    """Routes of modules of their own: remote write, federation."""
 
     def dialect(self) -> Dialect:
         """Return the routes."""
@@ -85,7 +87,7 @@ class PrometheusApi:
             _endpoint("/status/runtimeinfo", ("GET",), read, self.runtimeinfo),
         ]
         health = Endpoint("/-/healthy", ("GET",), Permission.PUBLIC, self.healthy)
-        return Dialect("/prometheus", (*routes, health), fault)
+        return Dialect("/prometheus", (*routes, health, *self.more), fault)
 
     async def query(self, call: Call) -> Response:
         """Evaluate an expression at one time."""

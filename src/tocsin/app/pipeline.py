@@ -12,6 +12,7 @@ from tocsin.correlation_engine.correlate import Correlator
 from tocsin.metrics_collector.loop import Collector
 from tocsin.metrics_collector.ports import Fetch
 from tocsin.metrics_collector.process import ProcessMetrics
+from tocsin.metrics_collector.receiver import Receiver
 from tocsin.model.clock import Clock
 from tocsin.notification_dispatcher.backoff import Rng
 from tocsin.notification_dispatcher.dispatch import Dispatcher
@@ -42,6 +43,7 @@ class House:
     """The stages, in the order an alert passes them, and the engine that answers queries."""
 
     metrics: Collector
+    received: Receiver
     rules: RuleGroups
     alerts: Alerts
     correlate: Correlator
@@ -78,4 +80,5 @@ def assemble(stores: Stores, series: MetricStore, outside: Outside, registry: Re
     metrics = Collector(
         series, outside.fetch, clock=clock, registry=registry, process=outside.process
     )
-    return House(metrics, rules, alerts, correlate, notify, engine)
+    received = Receiver(series, clock=clock, instruments=metrics.instruments)
+    return House(metrics, received, rules, alerts, correlate, notify, engine)

@@ -44,6 +44,7 @@ class Tenancy:
         """Stop working for a tenant; what it has stays on disk."""
         house = self.house
         await house.metrics.stop(tenant)
+        house.received.forget(tenant)
         await house.rules.stop(tenant)
         await house.alerts.stop_tenant(tenant)
         await house.notify.stop_tenant(tenant)

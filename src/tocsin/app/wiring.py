@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tocsin.api.alertmanager import AlertmanagerApi, BuildInfo
+from tocsin.api.federate import FederationApi
 from tocsin.api.http import Door
 from tocsin.api.prometheus import PrometheusApi
+from tocsin.api.prometheus_write import RemoteWriteApi
 from tocsin.api.service import Reload, Service
 from tocsin.api.ui.pages import Pages
 from tocsin.api.v1 import RestApi
@@ -163,6 +165,10 @@ def _door(config: Config, house: House, hooks: Hooks, rooms: Rooms) -> Door:
         targets=house.metrics.targets,
         clock=clock,
         started_at=started_at,
+        more=(
+            *RemoteWriteApi(house.received).endpoints(),
+            *FederationApi(rooms.series, clock).endpoints(),
+        ),
     )
     pages = Pages(
         house.alerts, sessions, access=lambda: door.access, engine=house.engine, clock=clock

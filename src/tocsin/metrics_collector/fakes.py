@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from tocsin.metrics_collector.ports import (
     PLAIN,
@@ -20,7 +21,7 @@ from tocsin.metrics_collector.ports import (
 from tocsin.model.errors import LimitExceeded, NotDurable, TocsinError, Unreachable
 from tocsin.model.labels import METRIC_NAME, Labels
 from tocsin.model.sample import Metadata, Sample
-from tocsin.model.series import Appended, Layout, Values
+from tocsin.model.series import Appended, Layout, Series, Values
 from tocsin.model.tenant import TenantId
 
 Points = list[tuple[int, float]]
@@ -36,6 +37,7 @@ class FakeSampleSink(SampleSink):
     series: dict[TenantId, dict[Labels, Points]] = field(default_factory=dict)
     metadata: dict[tuple[TenantId, str], Metadata] = field(default_factory=dict)
     layouts: list[Layout] = field(default_factory=list)
+    windows: list[timedelta | None] = field(default_factory=list)
     refuse: dict[str, int] = field(default_factory=dict)
     broken: bool = False
 
@@ -55,6 +57,23 @@ class FakeSampleSink(SampleSink):
         for sample in samples:
             kept.setdefault(sample.labels, []).append((sample.ts_ms, sample.value))
         return Appended(len(samples))
+
+    def append_series(
+        self,
+        tenant: TenantId,
+        series: Sequence[Series],
+        *,
+        out_of_order_window: timedelta | None = None,
+    ) -> Appended:
+        """Keep samples series by series; `refuse` is told with every batch."""
+        self._check()
+        self.windows.append(out_of_order_window)
+        kept, stored = self.series.setdefault(tenant, {}), 0
+        for each in series:
+            points = zip(each.times.tolist(), each.values.tolist(), strict=True)
+            kept.setdefault(each.labels, []).extend(points)
+            stored += len(each.times)
+        return Appended(stored, dict(self.refuse))
 
     def set_metadata(self, tenant: TenantId, metric: str, metadata: Metadata) -> None:
         """Keep the metadata of a family."""

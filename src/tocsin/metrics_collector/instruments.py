@@ -27,7 +27,17 @@ class MetricInstruments:
             (*tenant, "source", "reason"),
         )
         self.exemplars = registry.counter(
-            "tocsin_exemplars_dropped_total", "Exemplars scraped and not kept.", tenant
+            "tocsin_exemplars_dropped_total", "Exemplars received and not kept.", tenant
+        )
+        self.histograms = registry.counter(
+            "tocsin_native_histograms_refused_total",
+            "Native histograms received and not stored.",
+            tenant,
+        )
+        self.requests = registry.counter(
+            "tocsin_remote_write_requests_total",
+            "Remote write requests.",
+            (*tenant, "version", "outcome"),
         )
         self.failures = registry.counter(
             "tocsin_collection_failures_total",

@@ -60,7 +60,7 @@ class Collector:
         self._sink = sink
         self._fetch = fetch
         self._clock = clock
-        self._instruments = MetricInstruments(registry)
+        self._instruments = self.instruments = MetricInstruments(registry)
         self._host = host or PsutilHost()
         self.process = process or ProcessMetrics()
         self._tenants: dict[TenantId, dict[str, _Running]] = {}

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Protocol
 
 from tocsin.model.labels import Labels
 from tocsin.model.sample import Metadata, Sample
-from tocsin.model.series import Appended, Layout, Values
+from tocsin.model.series import Appended, Layout, Series, Values
 from tocsin.model.tenant import TenantId
 
 
@@ -24,6 +25,20 @@ class SampleSink(Protocol):
 
     def append_samples(self, tenant: TenantId, samples: Sequence[Sample]) -> Appended:
         """Store samples that bring their own times, in any order of series."""
+        ...
+
+    def append_series(
+        self,
+        tenant: TenantId,
+        series: Sequence[Series],
+        *,
+        out_of_order_window: timedelta | None = None,
+    ) -> Appended:
+        """Store samples that bring their own times, series by series.
+
+        What is older than the newest sample of its series by more than the window is refused;
+        None leaves the window to the store.
+        """
         ...
 
     def set_metadata(self, tenant: TenantId, metric: str, metadata: Metadata) -> None:

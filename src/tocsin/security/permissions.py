@@ -16,6 +16,7 @@ class Permission(StrEnum):
     READ = "read"
     QUERY = "query"
     POST_ALERTS = "post-alerts"
+    WRITE_METRICS = "write-metrics"
     SILENCE = "silence"
     METRICS = "metrics"
     OPERATE = "operate"
@@ -36,11 +37,12 @@ class Role(StrEnum):
 
 _VIEW = frozenset({Permission.PUBLIC, Permission.READ, Permission.QUERY, Permission.METRICS})
 _RESPOND = _VIEW | {Permission.SILENCE}
-_EDIT = _RESPOND | {Permission.POST_ALERTS}
+_WRITE = frozenset({Permission.POST_ALERTS, Permission.WRITE_METRICS})
+_EDIT = _RESPOND | _WRITE
 
 GRANTS: dict[Role, frozenset[Permission]] = {
     Role.NOBODY: frozenset({Permission.PUBLIC}),
-    Role.WRITER: frozenset({Permission.PUBLIC, Permission.POST_ALERTS}),
+    Role.WRITER: _WRITE | {Permission.PUBLIC},
     Role.VIEWER: _VIEW,
     Role.RESPONDER: _RESPOND,
     Role.EDITOR: _EDIT,
