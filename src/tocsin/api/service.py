@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
 from tocsin.api.http import Call, Dialect, Endpoint, Refusal, mount_of
-from tocsin.model.errors import ConfigError
+from tocsin.model.errors import TocsinError
 from tocsin.security.permissions import Permission
 from tocsin.telemetry.metrics import Registry
 
@@ -54,7 +54,7 @@ class Service:
         """Load the configuration anew; 500 with every problem while the old one stays active."""
         try:
             await self.reload()
-        except ConfigError as error:
+        except (TocsinError, OSError) as error:
             raise Refusal(500, f"failed to reload config: {error}") from error
         return Response(status_code=200)
 

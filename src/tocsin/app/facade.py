@@ -10,9 +10,10 @@ import asyncio
 import signal
 import threading
 import weakref
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import Self
+from typing import Any, Self
 
 import uvloop
 
@@ -27,6 +28,7 @@ from tocsin.model.tenant import tenant_id as checked_tenant
 
 START_WITHIN_S = 120.0
 STOP_WITHIN_S = 40.0
+_STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 
 class NotRunning(TocsinError):
@@ -54,6 +56,8 @@ class AlertManager:
         self._thread: threading.Thread | None = None
         self._ready = threading.Event()
         self._failure: BaseException | None = None
+        self._before: dict[int, Callable[[int, FrameType | None], Any] | int | None] = {}
+        self._script_is_over = False
         self.process = ProcessMetrics()
         """Where the metrics of this program are handed in."""
 
@@ -91,7 +95,7 @@ class AlertManager:
         self._failure = None
         self._thread = threading.Thread(target=self._main, name="tocsin")
         self._thread.start()
-        _outlive_the_script(self._thread)
+        _at_the_end_of_the_script(self._outlive)
         if not self._ready.wait(START_WITHIN_S):
             self.stop()
             raise NotRunning(f"Tocsin was not ready within {START_WITHIN_S:.0f} s")
@@ -99,15 +103,18 @@ class AlertManager:
         if failure is not None:
             self._thread.join()
             raise failure
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                signal.signal(number, self._on_signal)
+        if _in_main_thread():
+            self._before = {n: signal.signal(n, self._on_signal) for n in _STOPPING}
 
     def stop(self) -> None:
         """Stop cleanly: nothing new is taken, what was taken is made durable. Idempotent."""
         self._ask_to_stop()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(STOP_WITHIN_S)
+        if _in_main_thread():
+            for number, handler in self._before.items():
+                signal.signal(number, handler)
+            self._before.clear()
 
     def __enter__(self) -> Self:
         """Start on entering a `with` block."""
@@ -140,22 +147,39 @@ class AlertManager:
         await self._runtime.stop()
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        del number, frame
-        self._ask_to_stop()  # the main thread is free or waits for ours: no exception is needed
+        """Stop the server; while the script runs, end that too, as it would without us."""
+        self._ask_to_stop()
+        before = self._before.get(number)
+        if self._script_is_over:
+            return
+        if callable(before):
+            before(number, frame)
+        elif before is signal.SIG_DFL:
+            raise SystemExit(128 + number)
+
+    def _outlive(self) -> None:
+        """Wait, at the end of the script, until the server is stopped."""
+        self._script_is_over = True
+        if self._thread is not None:
+            self._thread.join()
 
     def _ask_to_stop(self) -> None:
         if self._loop is not None and self._stopping is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._stopping.set)
 
 
-def _outlive_the_script(thread: threading.Thread) -> None:
-    """Keep the interpreter whole until `thread` ends, although the main script has ended.
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
+def _at_the_end_of_the_script(wait: Callable[[], None]) -> None:
+    """Keep the interpreter whole until `wait` returns, although the main script has ended.
 
     After the last line the interpreter shuts its thread pools before it waits for threads, and
     nothing could be written any more. A call registered later than those of the pools is made
     before them; `concurrent.futures` registers its own in just this way.
     """
-    threading._register_atexit(thread.join)  # type: ignore[attr-defined]  # noqa: SLF001
+    threading._register_atexit(wait)  # type: ignore[attr-defined]  # noqa: SLF001
 
 
 class MetricsCollector(collector.MetricsCollector):

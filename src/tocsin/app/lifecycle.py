@@ -11,7 +11,7 @@ import asyncio
 import gc
 import signal
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 
 import uvloop
 
@@ -24,7 +24,7 @@ from tocsin.config_loader.loaded import Config, Loaded, TenantSettings
 from tocsin.config_loader.report import Refused
 from tocsin.config_loader.watch import changes
 from tocsin.metrics_collector.process import ProcessMetrics
-from tocsin.model.errors import ConfigError, TocsinError
+from tocsin.model.errors import TocsinError
 from tocsin.model.tenant import TenantId
 from tocsin.telemetry.logs import get_logger, set_up
 
@@ -97,16 +97,24 @@ class Runtime:
         _log.info("ready", tenants=len(config.tenants), url=self.url)
 
     async def reload(self) -> None:
-        """Load the configuration anew and put it in force. Raises ConfigError, changing nothing."""
+        """Load the configuration anew and put it in force.
+
+        Raises ConfigError, TocsinError or OSError: logged and counted, and the old one stays.
+        """
         async with self._reloading:
             try:
-                loaded = await asyncio.to_thread(self._load)
+                await self._put_in_force(await asyncio.to_thread(self._load))
             except Refused as error:
                 self.desk.sources = error.sources  # what would mend it may be a new file
-                self.desk.instruments.refused()
-                _log.error("configuration refused, the old one stays", problems=str(error))
+                self._note_refusal(error)
                 raise
-            await self._put_in_force(loaded)
+            except (TocsinError, OSError) as error:
+                self._note_refusal(error)
+                raise
+
+    def _note_refusal(self, error: Exception) -> None:
+        self.desk.instruments.refused()
+        _log.error("configuration refused, the old one stays", problems=str(error))
 
     async def stop(self) -> None:
         """Take nothing more, make durable what was taken, close. Idempotent."""
@@ -186,13 +194,8 @@ class Runtime:
 
     async def try_reload(self) -> None:
         """Reload; what goes wrong is logged and counted, and the old configuration stays."""
-        try:
+        with suppress(TocsinError, OSError):
             await self.reload()
-        except ConfigError:
-            pass  # `reload` has logged and counted it
-        except (TocsinError, OSError) as error:
-            self.desk.instruments.refused()
-            _log.error("reload failed", error=str(error))
 
 
 def _only_at_start(old: Config, new: Config) -> list[str]:

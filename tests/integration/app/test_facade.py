@@ -124,11 +124,25 @@ def test_it_starts_from_any_thread(manager: AlertManager) -> None:
     assert answers(f"{manager.url}/-/ready")[0] == 200
 
 
-def test_ctrl_c_stops_it(manager: AlertManager) -> None:
+@pytest.mark.parametrize(
+    ("number", "ending"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)]
+)
+def test_a_signal_stops_it_and_ends_the_script_as_it_would_without_us(
+    manager: AlertManager, number: signal.Signals, ending: type[BaseException]
+) -> None:
     manager.start_monitoring()
     url = manager.url
-    signal.raise_signal(signal.SIGINT)
-    eventually(lambda: answers(f"{url}/-/ready")[0] == 0, what="a stop after Ctrl-C")
+    with pytest.raises(ending):
+        signal.raise_signal(number)
+    eventually(lambda: answers(f"{url}/-/ready")[0] == 0, what="a stop after the signal")
+
+
+def test_stopping_gives_the_signals_back(manager: AlertManager) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    manager.start_monitoring()
+    assert signal.getsignal(signal.SIGINT) is not before
+    manager.stop()
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_what_a_program_counts_is_in_the_store_of_its_tenant(manager: AlertManager) -> None:
