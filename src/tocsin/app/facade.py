@@ -108,6 +108,8 @@ class AlertManager:
 
     def stop(self) -> None:
         """Stop cleanly: nothing new is taken, what was taken is made durable. Idempotent."""
+        if _newest and _newest[0]() is self:
+            _newest.clear()
         self._ask_to_stop()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(STOP_WITHIN_S)
@@ -203,7 +205,7 @@ class MetricsCollector(collector.MetricsCollector):
 
 
 _newest: list[weakref.ref[AlertManager]] = []
-"""The AlertManager made last in this process, for collectors that name none."""
+"""The AlertManager made last in this process and not stopped, for collectors that name none."""
 
 
 def _process_of(tenant: str) -> ProcessMetrics:
