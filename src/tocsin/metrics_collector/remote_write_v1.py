@@ -35,13 +35,16 @@ from tocsin.model.series import Series, Times
 _TAIL = 18
 _VALUE = np.arange(3, 11)
 _TIME = np.arange(12, 18)
+_TIME_MASK = 0x80_80_80_80_80_80_FF  # of the last seven bytes: the tag, then the marks that a
+_TIME_FORM = 0x00_80_80_80_80_80_10  # varint goes on, which the sixth of its bytes has not
 _SHIFTS = np.arange(0, 42, 7)
 
 
 def decode(body: bytes, known: KnownLabels) -> Request:
     """WriteRequest: timeseries = 1, metadata = 3."""
-    request, places = Request(), []
-    for number, kind, start, end in fields(body, 0, len(body)):
+    request = Request()
+    places, rest = _leading_series(body)
+    for number, kind, start, end in fields(body, rest, len(body)):
         if number == 1:
             expect(kind, LEN, "timeseries")
             places.append((start, end))
@@ -51,6 +54,27 @@ def decode(body: bytes, known: KnownLabels) -> Request:
             _describe(body, start, end, request.metadata)
     _read(body, places, known, request)
     return request
+
+
+def _leading_series(body: bytes) -> tuple[list[tuple[int, int]], int]:
+    """Return where the series lie with which a request begins, and where the rest begins.
+
+    What `fields` would find, in a quarter of its time.
+    """
+    places: list[tuple[int, int]] = []
+    at, end = 0, len(body)
+    while at + 2 < end and body[at] == 0x0A and len(places) < MOST_SERIES:
+        size, second = body[at + 1], body[at + 2]
+        start = at + 2
+        if size >= 0x80:
+            if second >= 0x80:
+                break
+            size, start = size & 0x7F | second << 7, at + 3
+        if size > end - start:
+            break
+        at = start + size
+        places.append((start, at))
+    return places, at
 
 
 def _read(
@@ -65,9 +89,10 @@ def _read(
     found: list[list[Series]] = []
     for start, end in places:
         tail = end - _TAIL
-        if tail > start and body[tail : tail + 3] == b"\x12\x10\x09" and body[end - 7] == 0x10:
+        if tail > start and body[tail : tail + 3] == b"\x12\x10\x09":
             same = get(body[start:tail])
-            if same is not None and _six_bytes(body, end):
+            time_field = int.from_bytes(body[end - 7 : end], "little")
+            if same is not None and time_field & _TIME_MASK == _TIME_FORM:
                 labels.append(same)
                 tails.append(tail)
                 slots.append(len(found))
@@ -78,11 +103,6 @@ def _read(
     for slot, series in zip(slots, _gathered(body, labels, tails), strict=True):
         found[slot].append(series)
     request.series = [series for pieces in found for series in pieces]
-
-
-def _six_bytes(body: bytes, end: int) -> bool:
-    """Tell whether the six bytes before `end` are one varint."""
-    return body[end - 1] < 0x80 and min(body[end - 6 : end - 1]) >= 0x80
 
 
 def _gathered(body: bytes, labels: Sequence[Labels], tails: Sequence[int]) -> Iterable[Series]:

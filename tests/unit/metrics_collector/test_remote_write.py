@@ -179,6 +179,15 @@ def test_metadata_of_a_series_is_that_of_its_family() -> None:
     assert (found.exemplars, found.histograms) == (1, 1)
 
 
+@pytest.mark.parametrize("size", [0, 60, 120, 130, 16_000, 17_000])
+def test_series_of_any_length_follow_each_other(size: int) -> None:
+    known = KnownLabels()
+    parts = [series({**UP, "a": "x" * size, "n": str(n)}, (NOW, float(n))) for n in range(3)]
+    for _ in range(2):
+        found = told(v1(metadata("up", 2, ""), *parts, metadata("m", 1, ""), *parts, known=known))
+        assert [points for _, points in found] == [[(NOW, float(n % 3))] for n in range(6)]
+
+
 def test_unknown_fields_are_passed_over() -> None:
     odd = figure(9, 5) + chunk(10, b"x") + varint(11 << 3 | 5) + b"1234"
     inner = series(UP, (1, 1.0))[2:] + odd
