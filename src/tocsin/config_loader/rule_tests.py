@@ -61,7 +61,7 @@ def _with_rules(file: RuleTestFile, folder: Path) -> RuleTests:
     report = Report()
     unmatched, rules = [], {}
     for entry in file.rule_files:
-        found = report.files.matching(folder / entry)
+        found = report.files.matching(folder / entry) if entry else []
         if not found:
             unmatched.append(entry)
         for path in found:

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 
-from tocsin.model.labels import METRIC_NAME, Labels
+from tocsin.model.labels import METRIC_NAME, Labels, Pairs
 from tocsin.model.sample import STALE
 from tocsin.promql.errors import ParseError
 from tocsin.promql.lexer import Kind, Word, words
@@ -29,10 +29,15 @@ class Point(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """The labels at the beginning of a text, and what stands after them."""
+    """The labels at the beginning of a text, sorted, and what stands after them."""
 
-    labels: Labels
+    pairs: Pairs
     rest: str
+
+    @property
+    def labels(self) -> Labels:
+        """Return the label set; labels written without a value are not in it."""
+        return Labels(self.pairs)
 
 
 def read_metric(text: str) -> Metric:
@@ -42,18 +47,18 @@ def read_metric(text: str) -> Metric:
     pairs = [(METRIC_NAME, head[0])] if head else []
     at = head.end() if head else 0
     if not body.startswith("{", at) or body.startswith("{{", at):
-        return Metric(Labels(pairs), body[at:].strip())
+        return Metric(tuple(pairs), body[at:].strip())
     end = _closing(body, at)
     pairs += _label_pairs(words(body[at + 1 : end]))
-    return Metric(Labels(pairs), body[end + 1 :].strip())
+    return Metric(_unique(pairs), body[end + 1 :].strip())
 
 
-def read_labels(text: str) -> Labels:
-    """Read a text that is nothing but a metric. Raises ParseError."""
+def read_pairs(text: str) -> Pairs:
+    """Read a text that is nothing but a metric, labels without a value too. Raises ParseError."""
     metric = read_metric(text)
     if metric.rest:
         raise ParseError(f"unexpected {metric.rest!r} after the labels of {text!r}")
-    return metric.labels
+    return metric.pairs
 
 
 def read_points(text: str) -> list[float | Point]:
@@ -136,6 +141,14 @@ def _label_pairs(found: list[Word]) -> list[tuple[str, str]]:
             raise ParseError(f'unexpected {found[at].text!r} in label set, expected ","')
         at += 1
     return pairs
+
+
+def _unique(pairs: list[tuple[str, str]]) -> Pairs:
+    names = [name for name, _ in pairs]
+    for name in names:
+        if names.count(name) > 1:
+            raise ParseError(f'label name "{name}" is not unique')
+    return tuple(sorted(pairs))
 
 
 def _label_name(word: Word) -> str:

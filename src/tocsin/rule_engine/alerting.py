@@ -146,9 +146,9 @@ def by_labels(found: Iterable[tuple[Labels, Seen]]) -> dict[Labels, Seen]:
 
 
 def check_limit(active: Active, limit: int) -> None:
-    """Raise InvalidInput when more than `limit` alerts are pending or firing; 0 allows any."""
+    """Raise InvalidInput when more than `limit` alerts are pending or firing; 0 or less any."""
     count = sum(alert.state is not State.INACTIVE for alert in active.values())
-    if limit and count > limit:
+    if 0 < limit < count:
         raise InvalidInput(f"exceeded limit of {limit} with {count} alerts")
 
 

@@ -72,8 +72,6 @@ def _identity(group: RuleGroup, rule: Rule) -> tuple[str, Labels]:
 def _check_group(group: RuleGroup) -> Iterator[Finding]:
     if not group.name:
         yield Finding(("name",), "Groupname must not be empty")
-    if group.limit < 0:
-        yield Finding(("limit",), "limit must not be negative (0 means no limit)")
     yield from _bad_labels(group.labels, "labels")
     for index, rule in enumerate(group.rules):
         for finding in _check_rule(rule):

@@ -43,7 +43,7 @@ class RuleDef:
 
 @dataclass(frozen=True, slots=True)
 class GroupDef:
-    """One rule group of one file; `limit` 0 means none."""
+    """One rule group of one file; `limit` 0 or less means none."""
 
     file: str
     name: str

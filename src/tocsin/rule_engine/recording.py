@@ -37,6 +37,6 @@ class Recorded:
 
 
 def check_series_limit(count: int, limit: int) -> None:
-    """Raise InvalidInput when a rule gave more than `limit` series; 0 allows any number."""
-    if limit and count > limit:
+    """Raise InvalidInput when a rule gave more than `limit` series; 0 or less allows any."""
+    if 0 < limit < count:
         raise InvalidInput(f"exceeded limit of {limit} with {count} series")

@@ -10,9 +10,10 @@ from datetime import timedelta
 import msgspec
 
 from tocsin.model.errors import InvalidInput
+from tocsin.model.labels import Labels
 from tocsin.model.sample import Sample
 from tocsin.model.settings import Duration, duration
-from tocsin.promql.series_notation import Point, read_labels, read_points
+from tocsin.promql.series_notation import Point, read_metric, read_points
 
 
 class _Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -124,13 +125,15 @@ def input_samples(test: RuleTest, *, interval: timedelta) -> list[Sample]:
     Raises InvalidInput.
     """
     step_ms = interval // timedelta(milliseconds=1)
-    series = {read_labels(given.series): _points(given, step_ms) for given in test.input_series}
+    series = dict(_series(given, step_ms) for given in test.input_series)
     samples = [Sample(labels, at, v) for labels, points in series.items() for at, v in points]
     return sorted(samples, key=lambda sample: sample.ts_ms)
 
 
-def _points(given: InputSeries, step_ms: int) -> list[tuple[int, float]]:
-    points = read_points(given.values)
+def _series(given: InputSeries, step_ms: int) -> tuple[Labels, list[tuple[int, float]]]:
+    """Return the labels of a series, and its samples as (time in ms, value)."""
+    metric = read_metric(f"{given.series} {given.values}")
+    points = read_points(metric.rest)
     if Point.NATIVE in points:
         raise InvalidInput(
             f"{given.series}: native histograms are not supported; write the classic form, "
@@ -140,4 +143,4 @@ def _points(given: InputSeries, step_ms: int) -> list[tuple[int, float]]:
     for index, point in enumerate(points):
         if isinstance(point, float):
             found.setdefault(index * step_ms, point)
-    return list(found.items())
+    return metric.labels, list(found.items())

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tocsin.model.errors import InvalidInput
-from tocsin.model.labels import ALERT_NAME, Labels, Pairs
+from tocsin.model.labels import ALERT_NAME, Pairs
 from tocsin.model.sample import Sample
 from tocsin.promql.format import format_value
-from tocsin.promql.series_notation import read_labels
+from tocsin.promql.series_notation import read_pairs
 from tocsin.rule_engine.unittest_file import AlertTest, ExprTest
 
 
@@ -53,13 +53,11 @@ def alert_failure(case: AlertTest, got: Iterable[Fired]) -> str | None:
 def expr_failure(case: ExprTest, got: Sequence[Sample], *, fuzzy: bool) -> str | None:
     """Return how an answer differs from the one expected, None if it does not."""
     try:
-        expected = sorted(
-            ((read_labels(sample.labels), sample.value) for sample in case.exp_samples),
-            key=_by_labels,
-        )
+        expected = [(read_pairs(sample.labels), sample.value) for sample in case.exp_samples]
     except InvalidInput as error:
         return expr_error(case, str(error))
-    found = sorted(((sample.labels, sample.value) for sample in got), key=_by_labels)
+    expected.sort(key=_by_labels)
+    found = sorted(((sample.labels.pairs, sample.value) for sample in got), key=_by_labels)
     if _same(expected, found, fuzzy=fuzzy):
         return None
     return f"{_asked(case)},\n        exp: {_samples(expected)}\n        got: {_samples(found)}"
@@ -80,7 +78,7 @@ def equal(left: float, right: float, *, fuzzy: bool) -> bool:
     return left == right or (fuzzy and right in near)
 
 
-_Element = tuple[Labels, float]
+_Element = tuple[Pairs, float]  # labels without a value count
 
 
 def _same(expected: Sequence[_Element], got: Sequence[_Element], *, fuzzy: bool) -> bool:
@@ -91,7 +89,7 @@ def _same(expected: Sequence[_Element], got: Sequence[_Element], *, fuzzy: bool)
 
 
 def _by_labels(element: _Element) -> Pairs:
-    return element[0].pairs
+    return element[0]
 
 
 def _asked(case: ExprTest) -> str:
@@ -100,7 +98,7 @@ def _asked(case: ExprTest) -> str:
 
 
 def _samples(elements: Sequence[_Element]) -> str:
-    return ", ".join(f"{labels} {format_value(value)}" for labels, value in elements) or "nil"
+    return ", ".join(f"{_pairs(pairs)} {format_value(value)}" for pairs, value in elements) or "nil"
 
 
 def _alerts(alerts: Sequence[Fired]) -> str:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tocsin.model.labels import Labels
 from tocsin.model.sample import is_stale
 from tocsin.promql.errors import ParseError
-from tocsin.promql.series_notation import MAX_POINTS, Point, read_labels, read_metric, read_points
+from tocsin.promql.series_notation import MAX_POINTS, Point, read_metric, read_pairs, read_points
 
 
 @pytest.mark.parametrize(
@@ -85,16 +85,28 @@ def test_a_metric_is_read_and_the_rest_left(text: str, labels: dict[str, str], r
 
 @pytest.mark.parametrize(
     "text",
-    ['{a="b"', "{a=b}", "{a}", "{a=}", '{a="b" c="d"}', "{,}", '{5="b"}', '{a:b="c"}', '{a="b"} 1'],
+    [
+        '{a="b"',
+        "{a=b}",
+        "{a}",
+        "{a=}",
+        '{a="b" c="d"}',
+        "{,}",
+        '{5="b"}',
+        '{a:b="c"}',
+        '{a="b"} 1',
+        '{a="b",a="c"}',
+        'x{__name__="y"}',
+    ],
 )
 def test_labels_that_are_none_are_refused(text: str) -> None:
     with pytest.raises(ParseError):
-        read_labels(text)
+        read_pairs(text)
 
 
 @given(st.text(max_size=30))
 def test_any_text_is_read_or_refused(text: str) -> None:
-    for read in (read_points, read_labels):
+    for read in (read_points, read_pairs):
         with contextlib.suppress(ParseError):
             read(text)
 
@@ -107,4 +119,10 @@ def test_any_text_is_read_or_refused(text: str) -> None:
 )
 def test_labels_read_as_they_are_printed(pairs: dict[str, str]) -> None:
     labels = Labels.of(pairs)
-    assert read_labels(str(labels)) == labels
+    assert read_pairs(str(labels)) == labels.pairs
+
+
+def test_a_label_without_a_value_is_written_but_not_there() -> None:
+    metric = read_metric('up{b="",a="1"}')
+    assert metric.pairs == (("__name__", "up"), ("a", "1"), ("b", ""))
+    assert dict(metric.labels) == {"__name__": "up", "a": "1"}

@@ -130,6 +130,7 @@ def test_the_limit_counts_pending_and_firing_alerts_but_not_resolved_ones() -> N
     history = History(AT_ONCE).at(0, A, B).at(1, A)
     check_limit(history.active, 1)
     check_limit(history.active, 0)
+    check_limit(history.active, -1)
     history.at(2, A, B)
     with pytest.raises(InvalidInput, match="exceeded limit of 1 with 2 alerts"):
         check_limit(history.active, 1)

@@ -27,5 +27,6 @@ def test_two_results_that_become_one_series_are_an_error() -> None:
 def test_the_series_limit_allows_exactly_that_many() -> None:
     check_series_limit(2, 2)
     check_series_limit(9, 0)
+    check_series_limit(9, -1)
     with pytest.raises(InvalidInput, match="exceeded limit of 1 with 2 series"):
         check_series_limit(2, 1)
