@@ -40,6 +40,7 @@ from house import PROJECT, free_port, program
 from tocsin.config_loader.load import load, load_alertmanager
 from tocsin.config_loader.report import Report
 from tocsin.config_loader.rules import read_rule_file
+from tocsin.metrics_collector.sd_file import groups_of
 from tocsin.notification_dispatcher.render import template_set
 
 README = PROJECT / "README.md"
@@ -170,6 +171,7 @@ def companions(folder: Path) -> None:
     (folder / "templates").mkdir()
     shutil.copy(PROJECT / "examples" / "rules" / "node.yml", folder / "rules")
     shutil.copy(PROJECT / "examples" / "alertmanager.yml", folder)
+    (folder / "prometheus.yml").write_text("rule_files: [rules/*.yml]\n")
     shutil.copy(PROJECT / "examples" / "templates" / "subject.tmpl", folder / "templates")
     for name in ("slack.url", "smtp.password"):
         (folder / name).write_text("https://hooks.slack.example/services/x\n")
@@ -190,6 +192,8 @@ def check(path: Path, kind: str) -> None:
             _check_rules(path)
         case name if name.startswith("rules/"):
             _check_rules(path)
+        case name if name.startswith("targets/"):
+            assert groups_of(str(path), path.read_bytes())
         case _:
             load(path, environ={})
 

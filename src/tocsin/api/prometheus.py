@@ -20,9 +20,9 @@ from tocsin.api.prometheus_json import (
     alert_json,
     answer_json,
     group_json,
-    target_json,
+    targets_json,
 )
-from tocsin.metrics_collector.views import TargetView
+from tocsin.metrics_collector.views import DroppedTargets, TargetView
 from tocsin.model.clock import Clock
 from tocsin.model.codec import encode
 from tocsin.model.errors import LimitExceeded
@@ -65,6 +65,7 @@ class PrometheusApi:
     targets: Callable[[TenantId], list[TargetView]]
     clock: Clock
     started_at: datetime
+    dropped: Callable[[TenantId], DroppedTargets] = lambda _: DroppedTargets()
     more: tuple[Endpoint, ...] = ()
     """Routes of modules of their own: remote write, federation."""
 
@@ -164,9 +165,15 @@ class PrometheusApi:
         return success({"alerts": [alert_json(a) for rule in rules for a in rule.alerts]})
 
     async def list_targets(self, call: Call) -> Response:
-        """List scrape targets with the outcome of their last scrape."""
-        shown = [target_json(target) for target in self.targets(call.tenant)]
-        return success({"activeTargets": shown, "droppedTargets": []})
+        """List scrape targets with the outcome of their last scrape, and those dropped.
+
+        `state` is `active`, `dropped` or `any`; `scrapePool` narrows it to one job.
+        """
+        form = await Form.of(call)
+        pool, state = form.get("scrapePool"), form.get("state").lower()
+        shown = self.targets(call.tenant) if state != "dropped" else []
+        dropped = self.dropped(call.tenant) if state != "active" else DroppedTargets()
+        return success(targets_json(shown, dropped, pool=pool))
 
     async def buildinfo(self, call: Call) -> Response:
         """Say which level this dialect has. No `features`: Grafana would take it for Mimir."""

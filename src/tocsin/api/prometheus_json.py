@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, assert_never
 
-from tocsin.metrics_collector.views import TargetView
+from tocsin.metrics_collector.views import DroppedTargets, TargetView
 from tocsin.model.rfc3339 import ZERO_TIME, format_nano
 from tocsin.model.series import Series
 from tocsin.promql.format import format_value
@@ -94,6 +95,22 @@ def alert_json(alert: AlertView) -> dict[str, Any]:
     if alert.keep_firing_since:
         shown["keepFiringSince"] = format_nano(alert.keep_firing_since)
     return shown
+
+
+def targets_json(
+    active: Iterable[TargetView], dropped: DroppedTargets, *, pool: str = ""
+) -> dict[str, Any]:
+    """Return active and dropped targets, those of one pool where it is named."""
+    shown = [target for target in active if pool in ("", target.pool)]
+    gone = [target for target in dropped.shown if pool in ("", target.pool)]
+    return {
+        "activeTargets": [target_json(target) for target in shown],
+        "droppedTargets": [
+            {"discoveredLabels": dict(each.discovered.pairs), "scrapePool": each.pool}
+            for each in gone
+        ],
+        "droppedTargetCounts": dict(dropped.counts),
+    }
 
 
 def target_json(target: TargetView) -> dict[str, Any]:

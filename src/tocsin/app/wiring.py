@@ -163,6 +163,7 @@ def _door(config: Config, house: House, hooks: Hooks, rooms: Rooms) -> Door:
         catalog=rooms.series,
         rules=house.rules.groups,
         targets=house.metrics.targets,
+        dropped=house.metrics.dropped,
         clock=clock,
         started_at=started_at,
         more=(

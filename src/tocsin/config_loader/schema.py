@@ -68,6 +68,9 @@ class TenantBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Prometheus rule files (globs), relative to this file."""
     groups: list[RuleGroup] = msgspec.field(default_factory=list)
     """Rule groups written here, as in a rule file. Variables are not expanded in them."""
+    prometheus_file: str = ""
+    """A `prometheus.yml`, relative to this file: its `global`, `scrape_configs` and `rule_files`
+    count, the rest is ignored with a warning. Variables are not expanded in it."""
     alertmanager_file: str = ""
     """An `alertmanager.yml`, relative to this file. Variables are not expanded in it."""
 

@@ -9,6 +9,7 @@ from tocsin.config_loader.compose import part
 from tocsin.config_loader.convert import convert
 from tocsin.config_loader.files import Unreadable
 from tocsin.config_loader.loaded import AlertmanagerSettings, TenantSettings
+from tocsin.config_loader.prometheus import Imported, beside, read_prometheus
 from tocsin.config_loader.receivers import AS_UPSTREAM, AlertmanagerReader, Dialect
 from tocsin.config_loader.report import Report
 from tocsin.config_loader.rules import read_rules
@@ -22,7 +23,7 @@ from tocsin.config_loader.schema import (
 from tocsin.config_loader.secret_files import read_secret_files
 from tocsin.config_loader.server import check_token_names
 from tocsin.config_loader.tree import MapNode, Section, parse
-from tocsin.metrics_collector.config import MetricsConfig, check_metrics
+from tocsin.metrics_collector.config import MetricsConfig, anchor_files, check_metrics
 from tocsin.model.errors import InvalidTenant
 from tocsin.model.tenant import tenant_id
 from tocsin.rule_engine.check import check_settings
@@ -51,6 +52,11 @@ class TenantReader:
         metrics = self._metrics(tenant, section)
         rule_settings = self._rule_settings(tenant, section)
         rules = self._rules(tenant, section)
+        imported = self._prometheus(tenant.prometheus_file, section)
+        if imported is not None:
+            metrics = imported.metrics(metrics)
+            rule_settings = imported.rule_settings(rule_settings)
+            rules = {**rules, **imported.rule_files}
         alertmanager = self._alertmanager(tenant, section)
         if alertmanager is None or self.report.problems:
             return None
@@ -76,7 +82,7 @@ class TenantReader:
         self.report.problems += revealed.problems
         self.report.warnings += revealed.warnings
         self.report.take(section, check_metrics(revealed.value))
-        return revealed.value
+        return anchor_files(revealed.value, self.folder.absolute())
 
     def _rule_settings(self, tenant: TenantBody, section: Section) -> RuleSettings:
         settings = part(tenant, RuleSettings)
@@ -87,6 +93,19 @@ class TenantReader:
         return read_rules(
             tenant.rule_files, tenant.groups, section, folder=self.folder, report=self.report
         )
+
+    def _prometheus(self, name: str, section: Section) -> Imported | None:
+        """Return what the tenant's prometheus.yml gives, None where there is none."""
+        if not name:
+            return None
+        for key in beside(section):
+            message = f"{key} comes from prometheus_file: give one of the two"
+            self.report.fault(section, message, key)
+        try:
+            return read_prometheus(self.folder / name, folder=self.folder, report=self.report)
+        except Unreadable as error:
+            self.report.fault(section, str(error), "prometheus_file")
+            return None
 
     def _alertmanager(self, tenant: TenantBody, section: Section) -> AlertmanagerSettings | None:
         inline, name = alertmanager_of(tenant), tenant.alertmanager_file

@@ -1,81 +1,30 @@
 """What a tenant collects: scrape jobs in Prometheus' own words, and this host's metrics.
 
-Source: Prometheus documentation, "Configuration", `scrape_config`. A field `x: Secret | None`
-may have a twin `x_file`; the loader reads that file into `x`.
+Source: Prometheus documentation, "Configuration", `scrape_config`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
+from pathlib import PurePath
 
 import msgspec
 
+from tocsin.metrics_collector.discovery_config import Discovery, anchored, check_discovery
+from tocsin.metrics_collector.http_config import Section, check_http_client
+from tocsin.metrics_collector.relabel import RelabelConfig, check_relabel
 from tocsin.model.errors import InvalidInput
-from tocsin.model.labels import METRIC_NAME
-from tocsin.model.secret import Secret
 from tocsin.model.settings import Duration, Finding, duration
 
-_LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGTPE]i?)?B?", re.ASCII)
 _FACTORS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5, "E": 6}
 _SHORTEST = timedelta(milliseconds=1)
 DEFAULT_BODY_LIMIT = 64 << 20  # bytes; a page beyond that is an accident, not an exposition
 
 
-class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of every configuration struct of this room."""
-
-
-class BasicAuth(Section, frozen=True, kw_only=True):
-    """User and password of RFC 7617."""
-
-    username: str = ""
-    """User name."""
-    password: Secret | None = None
-    """Password."""
-    password_file: str = ""
-    """File that holds the password."""
-
-
-class Authorization(Section, frozen=True, kw_only=True):
-    """Scheme and credentials of the Authorization header."""
-
-    type: str = "Bearer"
-    """Scheme."""
-    credentials: Secret | None = None
-    """Credentials."""
-    credentials_file: str = ""
-    """File that holds the credentials."""
-
-
-class TlsConfig(Section, frozen=True, kw_only=True):
-    """How to verify the target and to prove who we are."""
-
-    ca_file: str = ""
-    """PEM file of the authorities to trust; empty: the system's."""
-    cert_file: str = ""
-    """PEM file of the certificate to show."""
-    key_file: str = ""
-    """PEM file of its key."""
-    server_name: str = ""
-    """Name to expect in the target's certificate; empty: the host of the address."""
-    insecure_skip_verify: bool = False
-    """Accept any certificate."""
-
-
-class StaticConfig(Section, frozen=True, kw_only=True):
-    """Targets written down, with labels of their own."""
-
-    targets: list[str] = msgspec.field(default_factory=list)
-    """Addresses, `host:port`."""
-    labels: dict[str, str] = msgspec.field(default_factory=dict)
-    """Labels of every series of these targets."""
-
-
-class ScrapeConfig(Section, frozen=True, kw_only=True):
+class ScrapeConfig(Discovery, frozen=True, kw_only=True):
     """One scrape job."""
 
     job_name: str
@@ -94,65 +43,63 @@ class ScrapeConfig(Section, frozen=True, kw_only=True):
     """Keep the target's labels where they clash with ours; else they become `exported_…`."""
     honor_timestamps: bool = True
     """Take the times the target gives."""
-    static_configs: list[StaticConfig] = msgspec.field(default_factory=list)
-    """Targets."""
-    basic_auth: BasicAuth | None = None
-    """User and password."""
-    authorization: Authorization | None = None
-    """Authorization header."""
-    bearer_token: Secret | None = None
-    """Bearer token (old form of `authorization`)."""
-    bearer_token_file: str = ""
-    """File that holds the bearer token."""
-    tls_config: TlsConfig = msgspec.field(default_factory=TlsConfig)
-    """TLS towards the targets."""
+    track_timestamps_staleness: bool = False
+    """Accepted; a series whose times the target gives goes stale by age alone."""
+    enable_compression: bool = True
+    """Ask for gzip."""
+    body_size_limit: str = "0"
+    """Size of an uncompressed page, such as `10MB`; 0 means 64 MiB."""
     sample_limit: int = 0
-    """Samples a page may hold, else the scrape fails; 0 means no limit."""
+    """Samples a page may hold after relabelling, else the scrape fails; 0 means no limit."""
     label_limit: int = 0
     """Labels a series may have; 0 means no limit."""
     label_name_length_limit: int = 0
-    """Characters of a label name; 0 means no limit."""
+    """Bytes of a label name; 0 means no limit."""
     label_value_length_limit: int = 0
-    """Characters of a label value; 0 means no limit."""
-    body_size_limit: str = "0"
-    """Size of an uncompressed page, such as `10MB`; 0 means 64 MiB."""
-    follow_redirects: bool = True
-    """Follow redirects within the host."""
-    enable_compression: bool = True
-    """Ask for gzip."""
-    enable_http2: bool = True
-    """Accepted; HTTP/1.1 is spoken."""
-    relabel_configs: list[Any] = msgspec.field(default_factory=list)
-    """Not built yet."""
-    metric_relabel_configs: list[Any] = msgspec.field(default_factory=list)
-    """Not built yet."""
-    proxy_url: str = ""
-    """Not built yet."""
-    oauth2: Any = None
-    """Not built yet."""
-    file_sd_configs: list[Any] = msgspec.field(default_factory=list)
-    """Not built yet."""
-    dns_sd_configs: list[Any] = msgspec.field(default_factory=list)
-    """Not built yet."""
-    http_sd_configs: list[Any] = msgspec.field(default_factory=list)
-    """Not built yet."""
-    consul_sd_configs: list[Any] = msgspec.field(default_factory=list)
-    """Not built yet."""
-    kubernetes_sd_configs: list[Any] = msgspec.field(default_factory=list)
-    """Not built yet."""
-    docker_sd_configs: list[Any] = msgspec.field(default_factory=list)
-    """Not built yet."""
-    ec2_sd_configs: list[Any] = msgspec.field(default_factory=list)
-    """Not built yet."""
+    """Bytes of a label value; 0 means no limit."""
+    target_limit: int = 0
+    """Targets the job may have, else none of them is scraped; 0 means no limit."""
+    keep_dropped_targets: int = 0
+    """Dropped targets the API lists; 0 means all."""
+    relabel_configs: list[RelabelConfig] = msgspec.field(default_factory=list)
+    """Rules over the labels of each target, before it is scraped."""
+    metric_relabel_configs: list[RelabelConfig] = msgspec.field(default_factory=list)
+    """Rules over the labels of each scraped series, before it is stored."""
+    scrape_protocols: list[str] = msgspec.field(default_factory=list)
+    """Accepted; OpenMetrics and the text format are asked for."""
+    fallback_scrape_protocol: str = ""
+    """Accepted; an answer of unknown type is read as text."""
+    scrape_native_histograms: bool = False
+    """Accepted; native histograms are not asked for."""
+    scrape_classic_histograms: bool = False
+    """Accepted; classic histograms always are kept."""
+    always_scrape_classic_histograms: bool = False
+    """Accepted; classic histograms always are kept."""
+    convert_classic_histograms_to_nhcb: bool = False
+    """Accepted; classic histograms stay what they are."""
+    native_histogram_bucket_limit: int = 0
+    """Accepted."""
+    native_histogram_min_bucket_factor: float = 0.0
+    """Accepted."""
+    metric_name_validation_scheme: str = ""
+    """Accepted; names may hold any UTF-8."""
+    metric_name_escaping_scheme: str = ""
+    """Accepted; names come as the target gives them."""
+    extra_scrape_metrics: bool = False
+    """Accepted."""
+    scrape_failure_log_file: str = ""
+    """Accepted; failures stand in the log and in the API."""
 
 
-NOT_BUILT = (
-    "relabel_configs",
-    "metric_relabel_configs",
-    "proxy_url",
-    "oauth2",
-    *(name for name in ScrapeConfig.__struct_fields__ if name.endswith("_sd_configs")),
-)
+LIMITS = (
+    "body_size_limit",
+    "sample_limit",
+    "label_limit",
+    "label_name_length_limit",
+    "label_value_length_limit",
+    "target_limit",
+    "keep_dropped_targets",
+)  # `global` of a prometheus.yml has these keys too, as defaults of its jobs
 
 
 class SystemMetricsConfig(Section, frozen=True, kw_only=True):
@@ -228,6 +175,28 @@ def size_in_bytes(text: str) -> int:
     return int(float(found[1]) * 1024 ** _FACTORS[unit])
 
 
+def anchor_files(config: MetricsConfig, folder: PurePath) -> MetricsConfig:
+    """Return the configuration with the files of `file_sd_configs` seen from `folder`."""
+    jobs = [
+        msgspec.structs.replace(
+            job, file_sd_configs=[anchored(files, folder) for files in job.file_sd_configs]
+        )
+        for job in config.scrape_configs
+    ]
+    return msgspec.structs.replace(config, scrape_configs=jobs)
+
+
+def _check_limits(limits: ScrapeConfig) -> Iterator[Finding]:
+    for name in LIMITS:
+        value = getattr(limits, name)
+        if isinstance(value, int) and value < 0:
+            yield Finding((name,), f"{name} must not be negative")
+    try:
+        size_in_bytes(limits.body_size_limit)
+    except InvalidInput as error:
+        yield Finding(("body_size_limit",), str(error))
+
+
 def _check_job(job: ScrapeConfig, config: MetricsConfig) -> Iterator[Finding]:
     if not job.job_name:
         yield Finding(("job_name",), "job_name is empty")
@@ -235,51 +204,9 @@ def _check_job(job: ScrapeConfig, config: MetricsConfig) -> Iterator[Finding]:
         yield Finding(("scrape_timeout",), "scrape timeout greater than scrape interval")
     if job.scheme not in ("http", "https"):
         yield Finding(("scheme",), 'scheme must be "http" or "https"')
-    for name in NOT_BUILT:
-        if getattr(job, name):
-            yield Finding((name,), f"{name} is not built yet: it comes with the next release")
     yield from _check_limits(job)
-    yield from _check_credentials(job)
-    for index, static in enumerate(job.static_configs):
-        for finding in _check_static(static):
-            yield finding.under("static_configs", index)
-
-
-def _check_limits(job: ScrapeConfig) -> Iterator[Finding]:
-    for name in (
-        "sample_limit",
-        "label_limit",
-        "label_name_length_limit",
-        "label_value_length_limit",
-    ):
-        if getattr(job, name) < 0:
-            yield Finding((name,), f"{name} must not be negative")
-    try:
-        size_in_bytes(job.body_size_limit)
-    except InvalidInput as error:
-        yield Finding(("body_size_limit",), str(error))
-
-
-def _check_credentials(job: ScrapeConfig) -> Iterator[Finding]:
-    ways = (job.basic_auth, job.authorization, job.bearer_token or job.bearer_token_file)
-    if sum(bool(way) for way in ways) > 1:
-        yield Finding((), "at most one of basic_auth, authorization and bearer_token may be given")
-    if job.authorization and job.authorization.type.strip().lower() == "basic":
-        path = ("authorization", "type")
-        yield Finding(path, 'authorization type cannot be "basic": use basic_auth')
-    tls = job.tls_config
-    if bool(tls.cert_file) != bool(tls.key_file):
-        yield Finding(("tls_config",), "cert_file and key_file go together")
-
-
-def _check_static(static: StaticConfig) -> Iterator[Finding]:
-    for index, target in enumerate(static.targets):
-        if not target or "/" in target or target.strip() != target:
-            yield Finding(("targets", index), f'"{target}" is not a valid hostname')
-    yield from _check_labels(static.labels)
-
-
-def _check_labels(labels: Mapping[str, str]) -> Iterator[Finding]:
-    for name in labels:
-        if not _LABEL_NAME.fullmatch(name) or name == METRIC_NAME:
-            yield Finding(("labels", name), f'"{name}" is not a valid label name')
+    yield from check_http_client(job)
+    for name in ("relabel_configs", "metric_relabel_configs"):
+        for finding in check_relabel(getattr(job, name)):
+            yield finding.under(name)
+    yield from check_discovery(job, relabelled=bool(job.relabel_configs))

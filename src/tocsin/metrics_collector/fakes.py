@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from fnmatch import fnmatch
 
 from tocsin.metrics_collector.ports import (
     PLAIN,
@@ -17,6 +18,8 @@ from tocsin.metrics_collector.ports import (
     ProcessSink,
     ReadFamilies,
     SampleSink,
+    Stamp,
+    TargetFiles,
 )
 from tocsin.model.errors import LimitExceeded, NotDurable, TocsinError, Unreachable
 from tocsin.model.labels import METRIC_NAME, Labels
@@ -130,6 +133,39 @@ class FakeFetch(Fetch):
         if len(page.body) > limit:
             raise LimitExceeded(f"page is longer than {limit} bytes")
         return page
+
+
+@dataclass(slots=True)
+class FakeTargetFiles(TargetFiles):
+    """Files of a test: content by path, None for one that cannot be read."""
+
+    contents: dict[str, bytes | None] = field(default_factory=dict)
+    reads: list[str] = field(default_factory=list)
+    _stamps: dict[str, Stamp] = field(default_factory=dict)
+
+    def write(self, path: str, text: str | None) -> None:
+        """Put a file there, or replace it."""
+        self.contents[path] = None if text is None else text.encode()
+        self._stamps[path] = (self._stamps.get(path, (0, 0, 0))[0] + 1, 0, 0)
+
+    async def stamps(self, patterns: Sequence[str]) -> dict[str, Stamp]:
+        """Return the stamps of files that match."""
+        await asyncio.sleep(0)
+        matching = (path for path in sorted(self.contents) if _any_matches(path, patterns))
+        return {path: self._stamps[path] for path in matching}
+
+    async def read(self, path: str) -> bytes:
+        """Return the content."""
+        await asyncio.sleep(0)
+        self.reads.append(path)
+        content = self.contents[path]
+        if content is None:
+            raise Unreachable("cannot read")
+        return content
+
+
+def _any_matches(path: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatch(path, pattern) for pattern in patterns)
 
 
 @dataclass(slots=True)

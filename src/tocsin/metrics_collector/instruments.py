@@ -12,6 +12,19 @@ class MetricInstruments:
         """Register everything; once per registry."""
         tenant = ("tenant",)
         self.targets = registry.gauge("tocsin_scrape_targets", "Scrape targets.", tenant)
+        self.dropped = registry.gauge(
+            "tocsin_scrape_targets_dropped", "Discovered targets that relabelling drops.", tenant
+        )
+        self.unusable = registry.gauge(
+            "tocsin_scrape_targets_unusable",
+            "Discovered targets without a usable address, interval or timeout.",
+            tenant,
+        )
+        self.discovery_failures = registry.counter(
+            "tocsin_discovery_failures_total",
+            "Looks for targets that failed; the last good targets stay.",
+            (*tenant, "mechanism"),
+        )
         self.scrapes = registry.counter("tocsin_scrapes_total", "Scrapes.", (*tenant, "outcome"))
         self.missed = registry.counter(
             "tocsin_scrapes_missed_total",

@@ -1,19 +1,30 @@
 """The metric stage at work: for each tenant its scrape targets, this host and this process.
 
 Every source has a task of its own that wakes on the source's slots, collects, and stores.
+Every discoverer has one too, that looks for targets; what it finds is swapped in at once.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 
 from tocsin.metrics_collector.config import MetricsConfig
+from tocsin.metrics_collector.discovery import Discoverer
 from tocsin.metrics_collector.instruments import MetricInstruments
-from tocsin.metrics_collector.ports import Fetch, Host, SampleSink
+from tocsin.metrics_collector.pools import (
+    Discoverers,
+    DiscoveryKey,
+    ScrapePool,
+    discoverers_of,
+    pools_of,
+)
+from tocsin.metrics_collector.ports import Fetch, Host, SampleSink, TargetFiles
 from tocsin.metrics_collector.process import ProcessMetrics
+from tocsin.metrics_collector.sd_file import DiskFiles
 from tocsin.metrics_collector.sources import (
     HostSource,
     ProcessSource,
@@ -22,8 +33,7 @@ from tocsin.metrics_collector.sources import (
     TargetSource,
 )
 from tocsin.metrics_collector.system import PsutilHost
-from tocsin.metrics_collector.target import targets_of
-from tocsin.metrics_collector.views import TargetView
+from tocsin.metrics_collector.views import DroppedTargets, TargetView
 from tocsin.model.clock import Clock
 from tocsin.model.slots import Slots
 from tocsin.model.tenant import TenantId
@@ -40,6 +50,17 @@ class _Running:
     task: asyncio.Task[None]
 
 
+@dataclass(slots=True)
+class _Tenant:
+    """What runs for one tenant. Whoever changes it holds the tenant's lock."""
+
+    config: MetricsConfig = field(default_factory=MetricsConfig)
+    running: dict[Hashable, _Running] = field(default_factory=dict)
+    pools: dict[str, ScrapePool] = field(default_factory=dict)
+    discoverers: Discoverers = field(default_factory=dict)
+    looking: dict[DiscoveryKey, asyncio.Task[None]] = field(default_factory=dict)
+
+
 class Collector:
     """The metric stage: collects for every tenant and stores what comes."""
 
@@ -52,6 +73,7 @@ class Collector:
         registry: Registry,
         host: Host | None = None,
         process: ProcessMetrics | None = None,
+        files: TargetFiles | None = None,
     ) -> None:
         """Bind the neighbours; nothing runs before `start`.
 
@@ -60,10 +82,12 @@ class Collector:
         self._sink = sink
         self._fetch = fetch
         self._clock = clock
-        self._instruments = self.instruments = MetricInstruments(registry)
+        self.instruments = MetricInstruments(registry)
+        """The stage's own metrics, shared with what receives samples."""
         self._host = host or PsutilHost()
+        self._files = files or DiskFiles()
         self.process = process or ProcessMetrics()
-        self._tenants: dict[TenantId, dict[str, _Running]] = {}
+        self._tenants: dict[TenantId, _Tenant] = {}
         self._locks: dict[TenantId, asyncio.Lock] = {}
 
     async def start(self, tenant: TenantId, config: MetricsConfig) -> None:
@@ -72,26 +96,29 @@ class Collector:
 
     async def reload(self, tenant: TenantId, config: MetricsConfig) -> None:
         """Swap in a new configuration; what is unchanged runs on, what is gone ends."""
-        async with self._locks.setdefault(tenant, asyncio.Lock()):
-            before = self._tenants.setdefault(tenant, {})
-            wanted = self._sources(tenant, config)
-            new = {source.identity: source for key, source in wanted.items() if key not in before}
-            for key in [key for key in before if key not in wanted]:
-                await self._replace(before.pop(key), new)
-            for key, source in wanted.items():
-                if key not in before:
-                    before[key] = _Running(source, self._run(tenant, source))
-            count = sum(isinstance(each.source, TargetSource) for each in before.values())
-            self._instruments.targets.labels(tenant).set(count)
+        async with self._lock(tenant):
+            state = self._tenants.setdefault(tenant, _Tenant())
+            wanted = discoverers_of(config, state.discoverers, fetch=self._fetch, files=self._files)
+            for key in state.looking.keys() - wanted.keys():
+                await _cancel(state.looking.pop(key))
+            state.config, state.discoverers = config, wanted
+            state.pools = pools_of(config, wanted)
+            self._warn_of_faults(tenant, state.pools.values())
+            await self._swap(tenant, state)
+            for key in wanted.keys() - state.looking.keys():
+                state.looking[key] = self._look(tenant, wanted[key])
 
     async def stop(self, tenant: TenantId) -> None:
         """Stop collecting; metrics of this process are stored once more. Series do not end."""
-        async with self._locks.setdefault(tenant, asyncio.Lock()):
-            for running in self._tenants.pop(tenant, {}).values():
+        async with self._lock(tenant):
+            state = self._tenants.pop(tenant, _Tenant())
+            for task in state.looking.values():
+                await _cancel(task)
+            for running in state.running.values():
                 await _cancel(running.task)
                 if isinstance(running.source, ProcessSource):
                     running.source.flush(self._clock.now())
-            self._instruments.targets.labels(tenant).set(0)
+            self._count(tenant, _Tenant())
 
     async def stop_all(self) -> None:
         """Stop for every tenant. Idempotent."""
@@ -100,24 +127,99 @@ class Collector:
 
     def targets(self, tenant: TenantId) -> list[TargetView]:
         """Return the scrape targets of a tenant, by job and URL."""
-        sources = (running.source for running in self._tenants.get(tenant, {}).values())
-        views = (source.view() for source in sources if isinstance(source, TargetSource))
+        running = self._tenants[tenant].running.values() if tenant in self._tenants else ()
+        views = (each.source.view() for each in running if isinstance(each.source, TargetSource))
         return sorted(views, key=lambda view: (view.pool, view.url))
 
-    def _sources(self, tenant: TenantId, config: MetricsConfig) -> dict[str, Source]:
+    def dropped(self, tenant: TenantId) -> DroppedTargets:
+        """Return the discovered targets of a tenant that its relabelling rules drop."""
+        pools = self._tenants[tenant].pools if tenant in self._tenants else {}
+        shown = (target for name in sorted(pools) for target in pools[name].pool.dropped)
+        counts = {name: pools[name].pool.dropped_count for name in sorted(pools)}
+        return DroppedTargets(tuple(shown), counts)
+
+    async def _swap(self, tenant: TenantId, state: _Tenant) -> None:
+        """Let run what the configuration and the pools ask for, and nothing else."""
+        before, wanted = state.running, self._wanted(tenant, state)
+        fresh = {key: make() for key, make in wanted.items() if key not in before}
+        heirs = {source.identity: source for source in fresh.values()}
+        for key in [key for key in before if key not in wanted]:
+            await self._replace(before.pop(key), heirs)
+        for key, source in fresh.items():
+            before[key] = _Running(source, self._run(tenant, source))
+        self._count(tenant, state)
+
+    def _count(self, tenant: TenantId, state: _Tenant) -> None:
+        pools = [each.pool for each in state.pools.values()]
+        scraped = sum(isinstance(each.source, TargetSource) for each in state.running.values())
+        instruments = self.instruments
+        instruments.targets.labels(tenant).set(scraped)
+        instruments.dropped.labels(tenant).set(sum(pool.dropped_count for pool in pools))
+        instruments.unusable.labels(tenant).set(sum(len(pool.faults) for pool in pools))
+
+    def _wanted(self, tenant: TenantId, state: _Tenant) -> dict[Hashable, Callable[[], Source]]:
         """Return what a tenant collects; the key changes when anything of a source does."""
-        store = Store(tenant, self._sink, self._instruments)
-        interval = config.collector_interval
-        sources: dict[str, Source] = {
-            f"process/{interval}": ProcessSource(interval, store, self.process)
+        store = Store(tenant, self._sink, self.instruments)
+        config, interval = state.config, state.config.collector_interval
+        wanted: dict[Hashable, Callable[[], Source]] = {
+            ("process", interval): partial(ProcessSource, interval, store, self.process)
         }
         if config.system_metrics.enabled:
-            key = f"system/{config.system_metrics}"
-            sources[key] = HostSource(config.system_metrics, store, self._host)
-        for target in targets_of(config).values():
-            secret = hash(target.authorization)
-            sources[f"scrape/{target}/{secret}"] = TargetSource(target, store, self._fetch)
-        return sources
+            make = partial(HostSource, config.system_metrics, store, self._host)
+            wanted["system", config.system_metrics] = make
+        for pool in state.pools.values():
+            for target in pool.pool.targets.values():
+                wanted[target] = partial(TargetSource, target, store, self._fetch)
+        return wanted
+
+    def _look(self, tenant: TenantId, discoverer: Discoverer) -> asyncio.Task[None]:
+        looks = self._looks(tenant, discoverer)
+        return asyncio.create_task(looks, name=f"discovery/{tenant}/{discoverer.name}")
+
+    async def _looks(self, tenant: TenantId, discoverer: Discoverer) -> None:
+        """Look for targets for ever: at once, then once per slot."""
+        slots = Slots.named(f"{tenant};{discoverer.name}", discoverer.interval)
+        while True:
+            slot = slots.after(self._clock.now())
+            try:
+                await self._found(tenant, discoverer)
+            except Exception as error:  # noqa: BLE001 - edge of the task loop
+                self.instruments.failures.labels(tenant, "discovery").inc()
+                _LOG.bug("Discovery failed", error, tenant=tenant, source=discoverer.name)
+            await self._reached(slots, slot)
+
+    async def _found(self, tenant: TenantId, discoverer: Discoverer) -> None:
+        """Look once, and swap in what changed."""
+        groups, errors = discoverer.groups, discoverer.errors
+        await discoverer.look(self._clock.now())
+        self._told(tenant, discoverer, errors)
+        if discoverer.groups == groups:
+            return
+        async with self._lock(tenant):
+            state = self._tenants[tenant]
+            concerned = [p for p in state.pools.values() if discoverer in p.discoverers]
+            for scraped in concerned:
+                scraped.refresh()
+            self._warn_of_faults(tenant, concerned)
+            await self._swap(tenant, state)
+
+    def _lock(self, tenant: TenantId) -> asyncio.Lock:
+        return self._locks.setdefault(tenant, asyncio.Lock())
+
+    def _told(self, tenant: TenantId, discoverer: Discoverer, before: Mapping[str, str]) -> None:
+        """Count what failed, and log it when it is news."""
+        failures = self.instruments.discovery_failures.labels(tenant, discoverer.mechanism)
+        for place, why in discoverer.errors.items():
+            failures.inc()
+            if before.get(place) != why:
+                _LOG.warn("Discovery keeps the last targets", tenant=tenant, place=place, err=why)
+
+    def _warn_of_faults(self, tenant: TenantId, pools: Iterable[ScrapePool]) -> None:
+        for each in pools:
+            job, faults = each.job.config.job_name, each.pool.faults
+            if faults:
+                told = {"job": job, "count": len(faults), "first": faults[0]}
+                _LOG.warn("Targets not usable", tenant=tenant, **told)
 
     def _run(self, tenant: TenantId, source: Source) -> asyncio.Task[None]:
         slots = Slots.named(f"{tenant};{source.identity}", source.interval)
@@ -131,13 +233,13 @@ class Collector:
             slot = await self._reached(slots, slot)
             await self._collect(tenant, source, slot)
             slot, missed = slots.following(slot, self._clock.now())
-            self._instruments.missed.labels(tenant).inc(missed)
+            self.instruments.missed.labels(tenant).inc(missed)
 
     async def _collect(self, tenant: TenantId, source: Source, slot: datetime) -> None:
         try:
             await source.collect(slot, self._clock.now())
         except Exception as error:  # noqa: BLE001 - edge of the task loop
-            self._instruments.failures.labels(tenant, source.name).inc()
+            self.instruments.failures.labels(tenant, source.name).inc()
             _LOG.bug("Collecting failed", error, tenant=tenant, source=source.name)
 
     async def _reached(self, slots: Slots, slot: datetime) -> datetime:

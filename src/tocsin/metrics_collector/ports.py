@@ -86,6 +86,22 @@ class Fetch(Protocol):
         ...
 
 
+Stamp = tuple[int, int, int]
+"""What tells one state of a file from another: time of change (ns), size, inode."""
+
+
+class TargetFiles(Protocol):
+    """Files that list scrape targets. Never blocks the loop."""
+
+    async def stamps(self, patterns: Sequence[str]) -> dict[str, Stamp]:
+        """Return a stamp of each file that matches one of the glob patterns, sorted by path."""
+        ...
+
+    async def read(self, path: str) -> bytes:
+        """Return a file's content. Raises Unreachable, or LimitExceeded when it is too long."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Family:
     """A metric and the present values of its series; label sets hold the series' names."""

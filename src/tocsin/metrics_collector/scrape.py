@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 
 from tocsin.metrics_collector.exposition import PageParser, PageSamples
 from tocsin.metrics_collector.ports import Page
+from tocsin.metrics_collector.relabel import relabel
 from tocsin.metrics_collector.target import Target, check_labels, with_target_labels
 from tocsin.model.errors import InvalidInput
 from tocsin.model.labels import METRIC_NAME, Labels
@@ -53,9 +54,20 @@ class _Plan:
     numbers: list[int]
     labels: tuple[Labels, ...]
     positions: list[int] | None  # None: all of them
+    timed: bool = False  # some samples had times of their own
 
 
 _NOTHING = _Plan([], (), None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Counts:
+    """What is told about a scrape: samples scraped, left by relabelling, of new series."""
+
+    up: float = 0.0
+    scraped: int = 0
+    kept: int = 0
+    added: int = 0
 
 
 class TargetSeries:
@@ -65,7 +77,8 @@ class TargetSeries:
         """Begin with nothing known; `target` gives labels and limits."""
         self._target = target
         self._parser = PageParser()
-        self._labels: list[Labels] = []
+        self._labels: list[Labels | None] = []  # None: a rule drops the series
+        self._drops = False
         self._output = Output(f"scrape/{target.key}")
         self._plan = _NOTHING
         names = ({METRIC_NAME: name} for name in REPORT_NAMES)
@@ -97,7 +110,7 @@ class TargetSeries:
         ended = self._output.end()
         self._seen = frozenset()
         self._plan = _NOTHING
-        report = self._report(0.0, took, 0, 0)
+        report = self._report(_Counts(), took)
         return Scraped(tuple(b for b in (ended, report) if b is not None), error=error)
 
     def adopt(self, before: TargetSeries) -> None:
@@ -113,19 +126,45 @@ class TargetSeries:
 
     def _check(self, found: PageSamples) -> None:
         """Give new series their labels. Raises InvalidInput when a limit is broken."""
-        limits, target = self._target.limits, self._target
-        if limits.samples and len(found.numbers) > limits.samples:
-            raise InvalidInput(f"sample limit exceeded ({len(found.numbers)} samples)")
+        if not self._target.rules:  # a page far beyond the limit need not be looked into
+            self._check_count(len(found.numbers))
         for series in self._parser.series[len(self._labels) :]:
-            labels = with_target_labels(series, target.labels, honor=target.honor_labels)
-            broken = check_labels(labels, limits)
-            if broken:
-                raise InvalidInput(f"{broken} in series {labels}"[:300])
+            labels = self._relabelled(series)
             self._labels.append(labels)
+            self._drops = self._drops or labels is None
+        self._check_count(self._kept(found.numbers))
+
+    def _check_count(self, count: int) -> None:
+        limit = self._target.limits.samples
+        if limit and count > limit:
+            raise InvalidInput(f"sample limit exceeded ({count} samples)")
+
+    def _relabelled(self, series: Labels) -> Labels | None:
+        """Return the labels a series is stored under, None when a rule drops it."""
+        target = self._target
+        labels = with_target_labels(series, target.labels, honor=target.honor_labels)
+        if target.rules:
+            made = relabel(labels, target.rules)
+            if not made:
+                return None
+            labels = Labels.of(made)
+            if METRIC_NAME not in labels:
+                raise InvalidInput(f"relabelling took the metric name from {series}"[:300])
+        broken = check_labels(labels, target.limits)
+        if broken:
+            raise InvalidInput(f"{broken} in series {labels}"[:300])
+        return labels
+
+    def _kept(self, numbers: list[int]) -> int:
+        """Return how many samples relabelling leaves."""
+        if not self._drops:
+            return len(numbers)
+        return sum(self._labels[number] is not None for number in numbers)
 
     def _forget(self) -> None:
         self._parser.forget()
         self._labels.clear()
+        self._drops = False
         self._plan = _NOTHING
 
     def _stored(self, found: PageSamples, took: timedelta) -> Scraped:
@@ -136,27 +175,30 @@ class TargetSeries:
             values = [values[at] for at in plan.positions]
         batch = self._output.write(plan.labels, values)
         timed = tuple(
-            Sample(self._labels[found.numbers[at]], ts_ms, found.values[at])
+            Sample(labels, ts_ms, found.values[at])
             for at, ts_ms in times.items()
+            if (labels := self._labels[found.numbers[at]]) is not None
         )
-        count = len(found.numbers)
-        report = self._report(1.0, took, count, self._added(plan))
+        count, kept = len(found.numbers), self._kept(found.numbers)
+        report = self._report(_Counts(1.0, count, kept, self._added(plan)), took)
         if len(self._labels) > 2 * count + _SPARE:
             self._forget()
         batches = tuple(b for b in (batch, report) if b is not None)
-        duplicates = count - len(plan.labels) - len(times)
+        duplicates = kept - len(plan.labels) - len(timed)
         return Scraped(batches, timed, found.metadata, found.exemplars, duplicates)
 
     def _planned(self, numbers: list[int], times: Mapping[int, int]) -> _Plan:
         """Return how to store the page: as last time, while it has the same series."""
-        if not times and numbers == self._plan.numbers and self._plan.positions is None:
+        if not times and numbers == self._plan.numbers and not self._plan.timed:
             return self._plan
         first: dict[Labels, int] = {}
         for at, number in enumerate(numbers):
-            if at not in times:
-                first.setdefault(self._labels[number], at)
+            labels = self._labels[number]
+            if at not in times and labels is not None:
+                first.setdefault(labels, at)
         whole = len(first) == len(numbers)
-        return _Plan(numbers, tuple(first), None if whole else list(first.values()))
+        positions = None if whole else list(first.values())
+        return _Plan(numbers, tuple(first), positions, timed=bool(times))
 
     def _added(self, plan: _Plan) -> int:
         if plan is self._plan:
@@ -166,8 +208,14 @@ class TargetSeries:
         self._seen, self._plan = seen, plan
         return added
 
-    def _report(self, up: float, took: timedelta, scraped: int, added: int) -> Batch | None:
-        values = [up, took.total_seconds(), float(scraped), float(scraped), float(added)]
+    def _report(self, counts: _Counts, took: timedelta) -> Batch | None:
+        values = [
+            counts.up,
+            took.total_seconds(),
+            float(counts.scraped),
+            float(counts.kept),
+            float(counts.added),
+        ]
         return self._reports.write(self._report_labels, values)
 
 

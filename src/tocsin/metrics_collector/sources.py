@@ -158,6 +158,8 @@ class TargetSource(Source):
 
     async def _scrape(self, began: float) -> Scraped:
         target = self.target
+        if target.refused:
+            return self.series.fail(target.refused, took=_since(began))
         try:
             page = await self.fetch.get(
                 target.url,

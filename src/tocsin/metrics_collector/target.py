@@ -1,8 +1,10 @@
-"""A scrape target: its address, how it is asked, and the labels its series bear. Values only."""
+"""A scrape target: its address, how it is asked, and the labels its series bear. Values only.
+
+Source of the steps from a discovered address to a target: Prometheus 3, `scrape/target.go`.
+"""
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote, urlencode
@@ -11,13 +13,16 @@ from tocsin.metrics_collector.config import (
     DEFAULT_BODY_LIMIT,
     MetricsConfig,
     ScrapeConfig,
-    StaticConfig,
     interval_of,
     size_in_bytes,
     timeout_of,
 )
+from tocsin.metrics_collector.discovery_config import valid_address
+from tocsin.metrics_collector.http_config import authorization_of, fetch_options
 from tocsin.metrics_collector.ports import FetchOptions
-from tocsin.model.labels import METRIC_NAME, Labels
+from tocsin.metrics_collector.relabel import Rules, compile_rules, relabel
+from tocsin.model.errors import InvalidInput
+from tocsin.model.labels import Labels
 from tocsin.model.secret import Secret
 from tocsin.model.settings import Duration
 from tocsin.model.version import VERSION
@@ -27,12 +32,13 @@ ACCEPT = (
     "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
 )
 _PARAM = "__param_"
-_PATH_SAFE = "/:@!$&'()*+,;=~%"
+_RESERVED = "__"
+_PATH_SAFE = "/:@&=+$,;"  # what Go leaves in a path beside letters, digits and -_.~
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a page may hold; 0 means no limit. `body` is in bytes."""
+    """What a page may hold; 0 means no limit. `body` and the lengths are in bytes."""
 
     samples: int = 0
     labels: int = 0
@@ -45,7 +51,8 @@ class Limits:
 class Target:
     """One target. Equal targets are scraped alike; `key` is unique within the tenant.
 
-    `authorization` is the value of that header, None for none.
+    `authorization` is the value of that header, None for none. `rules` rewrite the labels of
+    its series. `refused` says why it is not scraped at all, "" when it is.
     """
 
     job: str
@@ -60,6 +67,8 @@ class Target:
     limits: Limits = field(default_factory=Limits)
     options: FetchOptions = field(default_factory=FetchOptions)
     authorization: Secret | None = None
+    rules: Rules = ()
+    refused: str = ""
 
     @property
     def key(self) -> str:
@@ -79,51 +88,92 @@ class Target:
         return headers
 
 
-def targets_of(config: MetricsConfig) -> dict[str, Target]:
-    """Return every target of a tenant by key; the same target twice is one."""
-    made = (
-        _target(job, config, static, address)
-        for job in config.scrape_configs
-        for static in job.static_configs
-        for address in static.targets
-    )
-    return {target.key: target for target in made}
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a discovered address: a target, or none.
+
+    Without a target, `fault` says what is wrong with it; "" when a rule dropped it.
+    """
+
+    discovered: Labels
+    target: Target | None = None
+    fault: str = ""
 
 
-def _target(job: ScrapeConfig, config: MetricsConfig, static: StaticConfig, address: str) -> Target:
-    interval, timeout = interval_of(job, config), timeout_of(job, config)
-    found = {
-        "__address__": address,
-        "__metrics_path__": job.metrics_path,
-        "__scheme__": job.scheme,
-        "__scrape_interval__": str(interval),
-        "__scrape_timeout__": str(timeout),
-        "job": job.job_name,
-        **{_PARAM + name: values[0] for name, values in job.params.items() if values},
-        **static.labels,
-    }
-    shown = {name: value for name, value in found.items() if not name.startswith("__")}
-    return Target(
-        job=job.job_name,
-        url=_url(found, job.params),
-        interval=interval,
-        timeout=timeout,
-        labels=Labels.of({"instance": address, **shown}),
-        discovered=Labels.of(found),
-        honor_labels=job.honor_labels,
-        honor_timestamps=job.honor_timestamps,
-        compress=job.enable_compression,
-        limits=_limits(job),
-        options=_options(job),
-        authorization=_authorization(job),
-    )
+class Job:
+    """A scrape job, ready to make targets of what is discovered."""
+
+    def __init__(self, config: ScrapeConfig, metrics: MetricsConfig) -> None:
+        """Compile the rules of a checked configuration. `metrics` gives what the job leaves out."""
+        self.config = config
+        self._defaults = {
+            "job": config.job_name,
+            "__scrape_interval__": str(interval_of(config, metrics)),
+            "__scrape_timeout__": str(timeout_of(config, metrics)),
+            "__metrics_path__": config.metrics_path,
+            "__scheme__": config.scheme,
+        }
+        self._params = {_PARAM + name: given[0] for name, given in config.params.items() if given}
+        self._rules = compile_rules(config.relabel_configs)
+        self._series_rules = compile_rules(config.metric_relabel_configs)
+        self._limits = _limits(config)
+        self._options = fetch_options(config)
+        self._authorization = authorization_of(config)
+
+    def outcome(self, address: str, shared: Mapping[str, str]) -> Outcome:
+        """Return what becomes of an address that was discovered with the labels `shared`."""
+        own = {"__address__": address} if address else {}
+        found = {name: value for name, value in {**shared, **own}.items() if value}
+        discovered = Labels.of({**self._defaults, **found, **self._params})
+        labels = relabel(discovered, self._rules)
+        if labels is None:
+            return Outcome(discovered)
+        try:
+            return Outcome(discovered, self._target(labels, discovered))
+        except InvalidInput as error:
+            return Outcome(discovered, fault=str(error))
+
+    def _target(self, labels: dict[str, str], discovered: Labels) -> Target:
+        address = labels.get("__address__", "")
+        if not address:
+            raise InvalidInput("no address")
+        if not valid_address(address):
+            raise InvalidInput(f'"{address}" is not a valid hostname')
+        interval, timeout = _times(labels)
+        shown = {n: value for n, value in labels.items() if not n.startswith(_RESERVED)}
+        return Target(
+            job=self.config.job_name,
+            url=_url(labels, self.config.params),
+            interval=interval,
+            timeout=timeout,
+            labels=Labels.of({"instance": address, **shown}),
+            discovered=discovered,
+            honor_labels=self.config.honor_labels,
+            honor_timestamps=self.config.honor_timestamps,
+            compress=self.config.enable_compression,
+            limits=self._limits,
+            options=self._options,
+            authorization=self._authorization,
+            rules=self._series_rules,
+        )
+
+
+def _times(labels: Mapping[str, str]) -> tuple[Duration, Duration]:
+    """Return interval and timeout as the labels say. Raises InvalidInput."""
+    texts = labels.get("__scrape_interval__", ""), labels.get("__scrape_timeout__", "")
+    interval, timeout = Duration.parse(texts[0]), Duration.parse(texts[1])
+    if not interval or not timeout:
+        raise InvalidInput("scrape interval and scrape timeout cannot be 0")
+    if timeout > interval:
+        raise InvalidInput(f"scrape timeout {timeout} is greater than scrape interval {interval}")
+    return interval, timeout
 
 
 def _url(found: Mapping[str, str], params: Mapping[str, list[str]]) -> str:
-    path = found["__metrics_path__"]
+    path = found.get("__metrics_path__", "")
     path = quote(path if path.startswith("/") else f"/{path}", safe=_PATH_SAFE)
     query = urlencode(list(_query(found, params)))
-    address = f"{found['__scheme__']}://{found['__address__']}{path}"
+    address = f"{found.get('__scheme__', '')}://{found['__address__']}{path}"
     return f"{address}?{query}" if query else address
 
 
@@ -144,31 +194,6 @@ def _limits(job: ScrapeConfig) -> Limits:
         value_length=job.label_value_length_limit,
         body=size_in_bytes(job.body_size_limit) or DEFAULT_BODY_LIMIT,
     )
-
-
-def _options(job: ScrapeConfig) -> FetchOptions:
-    tls = job.tls_config
-    return FetchOptions(
-        follow_redirects=job.follow_redirects,
-        verify=not tls.insecure_skip_verify,
-        ca_file=tls.ca_file,
-        cert_file=tls.cert_file,
-        key_file=tls.key_file,
-        server_name=tls.server_name,
-    )
-
-
-def _authorization(job: ScrapeConfig) -> Secret | None:
-    if job.basic_auth is not None:
-        password = job.basic_auth.password.reveal() if job.basic_auth.password else ""
-        pair = f"{job.basic_auth.username}:{password}".encode()
-        return Secret(f"Basic {base64.b64encode(pair).decode()}")
-    if job.authorization is not None and job.authorization.credentials:
-        scheme = job.authorization.type.strip() or "Bearer"
-        return Secret(f"{scheme} {job.authorization.credentials.reveal().strip()}")
-    if job.bearer_token:
-        return Secret(f"Bearer {job.bearer_token.reveal().strip()}")
-    return None
 
 
 def with_target_labels(series: Labels, target: Labels, *, honor: bool) -> Labels:
@@ -196,8 +221,8 @@ def check_labels(labels: Labels, limits: Limits) -> str:
     if limits.labels and len(labels) > limits.labels:
         return f"label_limit exceeded ({len(labels)} labels, limit {limits.labels})"
     for name, value in labels.pairs:
-        if limits.name_length and len(name) > limits.name_length:
+        if limits.name_length and len(name.encode()) > limits.name_length:
             return f"label_name_length_limit exceeded (label {name[:50]!r})"
-        if limits.value_length and len(value) > limits.value_length and name != METRIC_NAME:
+        if limits.value_length and len(value.encode()) > limits.value_length:
             return f"label_value_length_limit exceeded (label {name[:50]!r})"
     return ""

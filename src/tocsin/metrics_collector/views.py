@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -36,3 +37,19 @@ class TargetView:
     last_duration: timedelta
     interval: Duration
     timeout: Duration
+
+
+@dataclass(frozen=True, slots=True)
+class DroppedTarget:
+    """A discovered address that a relabelling rule dropped, with its labels as discovered."""
+
+    pool: str
+    discovered: Labels
+
+
+@dataclass(frozen=True, slots=True)
+class DroppedTargets:
+    """What relabelling dropped: as many as `keep_dropped_targets` allows, and how many by pool."""
+
+    shown: tuple[DroppedTarget, ...] = ()
+    counts: Mapping[str, int] = field(default_factory=dict)

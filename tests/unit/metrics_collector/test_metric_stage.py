@@ -12,10 +12,16 @@ from tocsin.config_loader.convert import convert
 from tocsin.config_loader.tree import parse
 from tocsin.metrics_collector.collector import MetricsCollector
 from tocsin.metrics_collector.config import MetricsConfig
-from tocsin.metrics_collector.fakes import FakeFetch, FakeHost, FakeSampleSink
+from tocsin.metrics_collector.fakes import (
+    FakeFetch,
+    FakeHost,
+    FakeSampleSink,
+    FakeTargetFiles,
+)
 from tocsin.metrics_collector.loop import Collector
 from tocsin.metrics_collector.views import TargetHealth
 from tocsin.model.clock import Clock
+from tocsin.model.errors import Unreachable
 from tocsin.model.sample import is_stale
 from tocsin.model.slots import Slots
 from tocsin.model.tenant import tenant_id
@@ -62,10 +68,16 @@ class Street:
 
     def __init__(self) -> None:
         self.sink, self.fetch, self.host = FakeSampleSink(), FakeFetch(), FakeHost()
+        self.files = FakeTargetFiles()
         self.clock = LoopTime()
         self.registry = Registry(version="0")
         self.stage = Collector(
-            self.sink, self.fetch, clock=self.clock, registry=self.registry, host=self.host
+            self.sink,
+            self.fetch,
+            clock=self.clock,
+            registry=self.registry,
+            host=self.host,
+            files=self.files,
         )
         self.fetch.serve(URL, "a 1\n")
         self.host.figures = {"node_load1": 0.5}
@@ -266,3 +278,136 @@ async def test_a_clock_that_is_put_back_does_not_stop_scraping(street: Street) -
     street.clock.back = timedelta(hours=1)
     await street.forward(4)
     assert len(street.fetch.asked) >= 4
+
+
+FILES = {"job_name": "shop", "file_sd_configs": [{"files": ["/sd/*.json"]}]}
+SERVER = {"job_name": "shop", "http_sd_configs": [{"url": "http://cmdb/x"}]}
+
+
+def listed(*targets: str) -> str:
+    return json.dumps([{"targets": list(targets)}])
+
+
+def urls(street: Street) -> list[str]:
+    return [view.url for view in street.stage.targets(ACME)]
+
+
+async def test_targets_of_files_come_and_go_with_the_files(street: Street) -> None:
+    street.files.write("/sd/a.json", listed("web:80"))
+    await street.stage.start(ACME, config(FILES))
+    await street.forward(1)
+    assert street.sink.values(ACME, "up", **WEB) == [1]
+    street.files.write("/sd/a.json", listed("new:80"))
+    await street.forward(0.1)
+    assert urls(street) == ["http://new:80/metrics"]
+    assert is_stale(street.sink.values(ACME, "up", **WEB)[-1])
+
+
+async def test_a_target_that_stays_listed_goes_on_undisturbed(street: Street) -> None:
+    street.files.write("/sd/a.json", listed("web:80"))
+    await street.stage.start(ACME, config(FILES))
+    await street.forward(2)
+    street.files.write("/sd/a.json", listed("web:80", "new:80"))
+    await street.forward(1)
+    assert street.sink.values(ACME, "up", **WEB) == [1, 1, 1]
+    assert len(urls(street)) == 2
+
+
+async def test_a_broken_list_is_counted_and_changes_nothing(street: Street) -> None:
+    street.files.write("/sd/a.json", listed("web:80"))
+    await street.stage.start(ACME, config(FILES))
+    await street.forward(0.1)
+    street.files.write("/sd/a.json", "[")
+    await street.forward(0.1)
+    assert urls(street) == [URL]
+    assert street.count("tocsin_discovery_failures_total", mechanism="file") >= 2
+
+
+async def test_a_server_is_asked_at_once_and_then_on_its_interval(street: Street) -> None:
+    street.fetch.serve("http://cmdb/x", listed("web:80"), content_type="application/json")
+    await street.stage.start(ACME, config(SERVER))
+    await street.forward(0.01)
+    assert urls(street) == [URL]
+    street.fetch.pages["http://cmdb/x"] = Unreachable("gone")
+    await street.forward(5)
+    asked = [url for url, _, _ in street.fetch.asked if url == "http://cmdb/x"]
+    assert len(asked) == 6
+    assert urls(street) == [URL]
+    assert street.count("tocsin_discovery_failures_total", mechanism="http") == 5
+
+
+async def test_a_reload_keeps_what_was_discovered(street: Street) -> None:
+    street.fetch.serve("http://cmdb/x", listed("web:80"), content_type="application/json")
+    await street.stage.start(ACME, config(SERVER))
+    await street.forward(0.01)
+    street.fetch.pages.pop("http://cmdb/x")
+    await street.stage.reload(
+        ACME, config({**SERVER, "honor_labels": True}, collector_interval="9s")
+    )
+    assert urls(street) == [URL]
+    await street.stage.reload(ACME, config())
+    assert urls(street) == []
+    asked = len(street.fetch.asked)
+    await street.forward(3)
+    assert len(street.fetch.asked) == asked
+
+
+async def test_a_tenant_that_stops_looks_for_nothing_more(street: Street) -> None:
+    await street.stage.start(ACME, config(SERVER, {**FILES, "job_name": "files"}))
+    await street.forward(1.5)
+    await street.stage.stop(ACME)
+    asked = len(street.fetch.asked)
+    await street.forward(3)
+    assert len(street.fetch.asked) == asked
+    assert street.stage.dropped(ACME).shown == ()
+
+
+async def test_dropped_and_unusable_targets_are_shown_and_counted(street: Street) -> None:
+    rules = [
+        {"source_labels": ["__address__"], "regex": "b.*", "action": "drop"},
+        {
+            "source_labels": ["__address__"],
+            "regex": "c.*",
+            "target_label": "__address__",
+            "replacement": "",
+        },
+    ]
+    static = [{"targets": ["a:1", "b:1", "b:2", "c:1"]}]
+    job = {"job_name": "shop", "static_configs": static, "relabel_configs": rules}
+    await street.stage.start(ACME, config(job))
+    dropped = street.stage.dropped(ACME)
+    assert [each.discovered["__address__"] for each in dropped.shown] == ["b:1", "b:2"]
+    assert dict(dropped.counts) == {"shop": 2}
+    assert street.count("tocsin_scrape_targets") == 1
+    assert street.count("tocsin_scrape_targets_dropped") == 2
+    assert street.count("tocsin_scrape_targets_unusable") == 1
+    assert street.stage.dropped(OTHER).shown == ()
+
+
+async def test_targets_beyond_their_limit_are_down_and_not_asked(street: Street) -> None:
+    job = {**JOB, "static_configs": [{"targets": ["web:80", "b:1"]}], "target_limit": 1}
+    await street.stage.start(ACME, config(job))
+    await street.forward(1)
+    assert street.fetch.asked == []
+    assert street.sink.values(ACME, "up", **WEB) == [0]
+    assert "target_limit" in street.stage.targets(ACME)[0].last_error
+
+
+async def test_a_bug_in_discovery_does_not_end_it(street: Street) -> None:
+    class Broken(FakeTargetFiles):
+        async def stamps(self, patterns: Any) -> Any:
+            raise ZeroDivisionError
+
+    street.stage = Collector(
+        street.sink,
+        street.fetch,
+        clock=street.clock,
+        registry=(registry := Registry(version="0")),
+        files=Broken(),
+    )
+    await street.stage.start(ACME, config(FILES))
+    await street.forward(0.1)
+    labels = {"tenant": ACME, "source": "discovery"}
+    failures = registry.collectors.get_sample_value("tocsin_collection_failures_total", labels)
+    assert failures is not None
+    assert failures >= 3

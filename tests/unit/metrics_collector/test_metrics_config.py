@@ -1,6 +1,7 @@
 """Scrape jobs are Prometheus'; what is wrong or not built is told with its place."""
 
 import json
+from pathlib import PurePosixPath
 from typing import Any
 
 import pytest
@@ -8,12 +9,15 @@ import pytest
 from tocsin.config_loader.convert import convert
 from tocsin.config_loader.tree import parse
 from tocsin.metrics_collector.config import (
-    NOT_BUILT,
     MetricsConfig,
+    anchor_files,
     check_metrics,
     size_in_bytes,
 )
-from tocsin.metrics_collector.target import Target, targets_of
+from tocsin.metrics_collector.discovery_config import SD_NOT_BUILT
+from tocsin.metrics_collector.http_config import HTTP_NOT_BUILT
+from tocsin.metrics_collector.pools import targets_of
+from tocsin.metrics_collector.target import Target
 from tocsin.model.errors import InvalidInput
 
 
@@ -72,12 +76,68 @@ def test_a_fault_of_a_job_is_told_with_its_place(
     assert message in finding.message
 
 
-@pytest.mark.parametrize("name", NOT_BUILT)
+@pytest.mark.parametrize("name", [*SD_NOT_BUILT, *HTTP_NOT_BUILT])
 def test_what_is_not_built_is_said_and_not_ignored(name: str) -> None:
-    value = "http://proxy" if name == "proxy_url" else [{"any": "thing"}]
+    texts = {"proxy_url": "http://proxy", "no_proxy": "x", "proxy_from_environment": True}
+    value = texts.get(name, [{"any": "thing"}])
     [finding] = check_metrics(config(job("web:80", **{name: value})))
     assert finding.path == ("scrape_configs", 0, name)
     assert "next release" in finding.message
+
+
+@pytest.mark.parametrize(
+    ("keys", "path", "message"),
+    [
+        ({"relabel_configs": [{}]}, ("relabel_configs", 0), "needs a target_label"),
+        (
+            {"metric_relabel_configs": [{"action": "keep", "regex": "("}]},
+            ("metric_relabel_configs", 0, "regex"),
+            "bad regular expression",
+        ),
+        ({"file_sd_configs": [{}]}, ("file_sd_configs", 0), "at least one path"),
+        (
+            {"file_sd_configs": [{"files": ["a.json", "b.txt"]}]},
+            ("file_sd_configs", 0, "files", 1),
+            "not valid for file discovery",
+        ),
+        (
+            {"file_sd_configs": [{"files": ["*/a.json"]}]},
+            ("file_sd_configs", 0, "files", 0),
+            "not valid for file discovery",
+        ),
+        (
+            {"file_sd_configs": [{"files": ["a.json"], "refresh_interval": "10ms"}]},
+            ("file_sd_configs", 0, "refresh_interval"),
+            "at least 1s",
+        ),
+        ({"http_sd_configs": [{}]}, ("http_sd_configs", 0, "url"), "no http or https URL"),
+        ({"http_sd_configs": [{"url": "http://[x"}]}, ("http_sd_configs", 0, "url"), "URL"),
+        (
+            {"http_sd_configs": [{"url": "http://x", "oauth2": {"a": "b"}}]},
+            ("http_sd_configs", 0, "oauth2"),
+            "not built",
+        ),
+        ({"target_limit": -1}, ("target_limit",), "negative"),
+        ({"keep_dropped_targets": -1}, ("keep_dropped_targets",), "negative"),
+    ],
+)
+def test_a_fault_of_relabelling_or_discovery_is_told_with_its_place(
+    keys: dict[str, Any], path: tuple[str | int, ...], message: str
+) -> None:
+    [finding] = check_metrics(config({**job("web:80"), **keys}))
+    assert finding.path == ("scrape_configs", 0, *path)
+    assert message in finding.message
+
+
+def test_a_target_may_be_anything_where_rules_make_the_address() -> None:
+    rules = [{"target_label": "__address__", "replacement": "prober:1"}]
+    assert check_metrics(config(job("http://shop/", relabel_configs=rules))) == []
+
+
+def test_files_of_discovery_are_seen_from_the_folder_of_the_configuration() -> None:
+    written = config(job(file_sd_configs=[{"files": ["sd/*.json", "/abs.yml"]}]))
+    [anchored] = anchor_files(written, PurePosixPath("/etc/tocsin")).scrape_configs
+    assert anchored.file_sd_configs[0].files == ("/etc/tocsin/sd/*.json", "/abs.yml")
 
 
 def test_job_names_are_unique() -> None:
@@ -121,10 +181,10 @@ def test_a_static_label_may_name_the_instance() -> None:
     assert target(static_configs=static).labels["instance"] == "web"
 
 
-def test_parameters_stand_in_the_url_and_a_label_may_replace_the_first() -> None:
+def test_parameters_stand_in_the_url_and_labels_may_add_some() -> None:
     static = [{"targets": ["web:80"], "labels": {"__param_module": "icmp", "__param_x": "y"}}]
     made = target(params={"module": ["http", "tcp"], "none": []}, static_configs=static)
-    assert made.url == "http://web:80/metrics?module=icmp&module=tcp&x=y"
+    assert made.url == "http://web:80/metrics?module=http&module=tcp&x=y"
     assert target(params={"a": ["b c"]}).url == "http://web:80/metrics?a=b+c"
 
 

@@ -3,9 +3,11 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from tocsin.metrics_collector.ports import Page
+from tocsin.metrics_collector.relabel import RelabelConfig, Rules, compile_rules
 from tocsin.metrics_collector.scrape import Scraped, TargetSeries, scrape_time
 from tocsin.metrics_collector.target import Limits, Target, with_target_labels
 from tocsin.model.labels import Labels
@@ -117,7 +119,7 @@ def test_a_page_with_one_bad_line_fails_as_a_whole() -> None:
         (Limits(samples=1), "sample limit exceeded (2 samples)"),
         (Limits(labels=3), "label_limit exceeded (4 labels, limit 3)"),
         (Limits(name_length=8), "label_name_length_limit exceeded (label 'long_name')"),
-        (Limits(value_length=10), "label_value_length_limit exceeded (label 'long_name')"),
+        (Limits(value_length=10), "label_value_length_limit exceeded (label '__name__')"),
     ],
 )
 def test_a_page_beyond_a_limit_fails_as_a_whole_every_time(limits: Limits, error: str) -> None:
@@ -213,3 +215,72 @@ def test_a_scrape_lies_on_its_slot_unless_it_began_late() -> None:
     minute = timedelta(minutes=1)
     assert scrape_time(T0, T0 + 0.6 * SECOND, minute) == T0
     assert scrape_time(T0, T0 + 0.7 * SECOND, minute) == T0 + 0.7 * SECOND
+
+
+def rules(*raw: dict[str, Any]) -> Rules:
+    return compile_rules([msgspec.convert(each, RelabelConfig) for each in raw])
+
+
+NO_A = {"source_labels": ["__name__"], "regex": "a.*", "action": "drop"}
+
+
+def after_rules(scraped: int, kept: int, added: int) -> dict[str, float]:
+    told = report(1, scraped, added)
+    return {**told, "scrape_samples_post_metric_relabeling": kept}
+
+
+def test_rules_rewrite_and_drop_series_before_they_are_stored() -> None:
+    rename = {"source_labels": ["x"], "target_label": "y", "replacement": "${1}!"}
+    series = Series(rules=rules(NO_A, rename))
+    for added in (1, 0):
+        scraped = series.take('a{x="1"} 1\nb{x="2"} 2\na2 3\n')
+        assert stored(scraped) == {'b{x="2", y="2!"}': 2, **after_rules(3, 1, added)}
+        assert scraped.duplicates == 0
+
+
+def test_rules_see_the_labels_of_the_target_and_not_those_of_its_report() -> None:
+    drop = {"source_labels": ["job", "__name__"], "regex": "shop;.*", "action": "drop"}
+    assert stored(Series(rules=rules(drop)).take("a 1\n")) == after_rules(1, 0, 0)
+
+
+def test_samples_with_times_are_dropped_too() -> None:
+    scraped = Series(rules=rules(NO_A)).take("a 1 5\nb 2 6\n")
+    assert [_shown(sample.labels) for sample in scraped.timed] == ["b"]
+    assert (scraped.duplicates, stored(scraped)) == (0, after_rules(2, 1, 0))
+
+
+def test_series_that_rules_make_equal_count_once() -> None:
+    series = Series(rules=rules({"regex": "x", "action": "labeldrop"}))
+    scraped = series.take('a{x="1"} 1\na{x="2"} 2\n')
+    assert stored(scraped) == {"a": 1, **after_rules(2, 2, 1)}
+    assert scraped.duplicates == 1
+
+
+def test_a_series_without_a_name_after_its_rules_fails_the_scrape() -> None:
+    scraped = Series(rules=rules({"regex": "__name__", "action": "labeldrop"})).take("a 1\n")
+    assert "took the metric name" in scraped.error
+    nothing = {"regex": "none", "action": "labelkeep"}
+    assert Series(rules=rules(nothing)).take("a 1\n").error == ""
+
+
+def test_limits_count_what_relabelling_leaves() -> None:
+    page = "a 1\na1 1\nb 1\n"
+    assert Series(rules=rules(NO_A), limits=Limits(samples=1)).take(page).error == ""
+    more = Series(rules=rules(NO_A), limits=Limits(samples=1)).take(page + "c 1\n")
+    assert more.error == "sample limit exceeded (2 samples)"
+    shorter = rules({"target_label": "long_name", "replacement": ""})
+    limits = Limits(value_length=10)
+    page = 'a{long_name="a value of many letters"} 1\n'
+    assert Series(rules=shorter, limits=limits).take(page).error == ""
+
+
+def test_lengths_are_counted_in_bytes() -> None:
+    limits = Limits(value_length=8)
+    assert Series(limits=limits).take('a{x="ääää"} 1\n').error == ""
+    assert "value_length" in Series(limits=limits).take('a{x="äääää"} 1\n').error
+
+
+def test_a_page_of_other_series_after_one_with_times_is_stored_whole() -> None:
+    series = Series()
+    series.take("a 1 1000\nb 2\n")
+    assert stored(series.take("a 1\nb 2\n")) == {"a": 1, "b": 2, **report(1, 2, 1)}
