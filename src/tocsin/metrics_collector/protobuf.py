@@ -17,6 +17,8 @@ VARINT: Final = 0
 I64: Final = 1
 LEN: Final = 2
 _I32: Final = 5
+MOST_FIELDS = 2_000_000  # of one message: they take two or three seconds to read
+LEAF = 8  # fields of a message that has two to five
 _LONGEST = 10  # bytes of a varint that holds 64 bits
 _MASK = 2**64 - 1
 _SIGN = 2**63
@@ -27,13 +29,15 @@ Field = tuple[int, int, int, int]
 and ends."""
 
 
-def fields(data: bytes, start: int, end: int) -> Iterator[Field]:
+def fields(data: bytes, start: int, end: int, *, most: int = MOST_FIELDS) -> Iterator[Field]:
     """Yield the fields of the message in `data[start:end]`.
 
-    Raises InvalidInput where the message is cut or is no protobuf.
+    Raises InvalidInput where the message is cut, is no protobuf, or has more than `most` fields.
     """
     at = start
-    while at < end:
+    for _ in range(most + 1):
+        if at >= end:
+            return
         tag, at = varint(data, at, end)
         number, kind = tag >> 3, tag & 7
         if not number:
@@ -44,6 +48,7 @@ def fields(data: bytes, start: int, end: int) -> Iterator[Field]:
             continue
         first, at = _content(kind, data, at, end)
         yield number, kind, first, at
+    raise InvalidInput(f"protobuf: a message has more than {most} fields")
 
 
 def _content(kind: int, data: bytes, at: int, end: int) -> tuple[int, int]:

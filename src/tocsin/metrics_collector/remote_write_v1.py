@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from tocsin.metrics_collector.protobuf import LEN, VARINT, expect, fields, varint
+from tocsin.metrics_collector.protobuf import LEAF, LEN, VARINT, expect, fields, varint
 from tocsin.metrics_collector.write_request import (
     MOST_LABELS,
     MOST_SAMPLES,
@@ -124,7 +124,9 @@ def _series(
     parts, rest = _leading_labels(body, start, end)
     key = body[start:rest]
     points: list[Point] = []
+    request.spend(len(parts))
     for number, kind, first, last in fields(body, rest, end):
+        request.fields += 1
         if 1 <= number <= 4:
             expect(kind, LEN, f"field {number} of a series")
         if number == 1:
@@ -171,7 +173,7 @@ def _labels(
 def _label(body: bytes, start: int, end: int) -> tuple[bytes, bytes]:
     """Label: name = 1, value = 2."""
     name = value = b""
-    for number, kind, first, last in fields(body, start, end):
+    for number, kind, first, last in fields(body, start, end, most=LEAF):
         if number in (1, 2):
             expect(kind, LEN, "a label")
         if number == 1:
@@ -184,7 +186,7 @@ def _label(body: bytes, start: int, end: int) -> tuple[bytes, bytes]:
 def _describe(body: bytes, start: int, end: int, metadata: dict[str, Metadata]) -> None:
     """MetricMetadata: type = 1, metric_family_name = 2, help = 4, unit = 5."""
     kind_number, texts = 0, {2: b"", 4: b"", 5: b""}
-    for number, kind, first, last in fields(body, start, end):
+    for number, kind, first, last in fields(body, start, end, most=LEAF):
         if number == 1:
             expect(kind, VARINT, "a metric type")
             kind_number = first

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tocsin.metrics_collector.protobuf import LEN, VARINT, expect, fields, varint
+from tocsin.metrics_collector.protobuf import LEAF, LEN, VARINT, expect, fields, varint
 from tocsin.metrics_collector.write_request import (
     MOST_LABELS,
     MOST_SAMPLES,
@@ -25,7 +25,7 @@ from tocsin.metrics_collector.write_request import (
 from tocsin.model.errors import InvalidInput
 from tocsin.model.labels import METRIC_NAME, Labels
 
-MOST_SYMBOLS = 1_000_000  # in one request
+MOST_SYMBOLS = 500_000  # in one request
 _PARTS = {
     "histogram": ("_bucket", "_sum", "_count"),
     "gaugehistogram": ("_bucket", "_gsum", "_gcount"),
@@ -69,7 +69,9 @@ class _SecondVersion:
         refs: list[int] = []
         points: list[Point] = []
         described: tuple[int, int] | None = None
+        request.spend(1)
         for number, kind, first, last in fields(body, start, end):
+            request.fields += 1
             if 2 <= number <= 5:
                 expect(kind, LEN, f"field {number} of a series")
             if number == 1:
@@ -110,7 +112,7 @@ class _SecondVersion:
     def _describe(self, name: str, start: int, end: int) -> None:
         """Metadata: type = 1, help_ref = 3, unit_ref = 4."""
         given = {1: 0, 3: 0, 4: 0}
-        for number, kind, value, _ in fields(self._body, start, end):
+        for number, kind, value, _ in fields(self._body, start, end, most=LEAF):
             if number in given:
                 expect(kind, VARINT, "metadata")
                 given[number] = value

@@ -14,7 +14,16 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from tocsin.metrics_collector.protobuf import I64, VARINT, double, expect, fields, signed
+from tocsin.metrics_collector.protobuf import (
+    I64,
+    LEAF,
+    MOST_FIELDS,
+    VARINT,
+    double,
+    expect,
+    fields,
+    signed,
+)
 from tocsin.model.errors import InvalidInput
 from tocsin.model.labels import METRIC_NAME, Labels
 from tocsin.model.sample import Metadata
@@ -46,8 +55,8 @@ class Request:
     """What one request held.
 
     `series` are in the order of the request; one that is not in time order comes in pieces.
-    `samples` counts all that came; `invalid` those whose labels are none, and `fault` says what
-    is wrong with the first.
+    `samples` counts all that came, `fields` what was read one by one; `invalid` counts samples
+    whose labels are none, and `fault` says what is wrong with the first.
     """
 
     series: list[Series] = field(default_factory=list)
@@ -57,6 +66,12 @@ class Request:
     invalid: int = 0
     fault: str = ""
     samples: int = 0
+    fields: int = field(default=0, repr=False)
+
+    def spend(self, fields: int) -> None:
+        """Count what had to be read field by field. Raises InvalidInput when it is too much."""
+        self.fields += fields
+        check_count(self.fields, MOST_FIELDS, "fields")
 
     def count(self, samples: int) -> None:
         """Count samples. Raises InvalidInput when they are too many."""
@@ -99,7 +114,7 @@ class KnownLabels:
 def sample(body: bytes, start: int, end: int) -> Point:
     """Sample: value = 1, timestamp = 2."""
     value, ts_ms = 0.0, 0
-    for number, kind, first, _ in fields(body, start, end):
+    for number, kind, first, _ in fields(body, start, end, most=LEAF):
         if number == 1:
             expect(kind, I64, "a value")
             value = double(body, first)

@@ -271,6 +271,22 @@ def test_too_much_in_one_request_is_refused(
         decode(body, version, KnownLabels())
 
 
+@pytest.mark.parametrize("version", Version)
+def test_too_much_to_read_is_refused(version: Version, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(write_request, "MOST_FIELDS", 3)
+    one = {"__name__": "up"}
+    body = SecondVersion().add(one, (1, 1.0)).add(one).built()
+    if version is Version.V1:
+        body = series(one, (1, 1.0)) + series(UP, (1, 1.0))
+    with pytest.raises(InvalidInput, match="fields"):
+        decode(body, version, KnownLabels())
+
+
+def test_a_sample_of_many_fields_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="more than 8 fields"):
+        v1(chunk(1, chunk(2, figure(3, 1) * 9)))
+
+
 def test_too_many_symbols_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tocsin.metrics_collector.remote_write_v2.MOST_SYMBOLS", 2)
     with pytest.raises(InvalidInput, match="symbols"):
