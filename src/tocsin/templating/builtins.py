@@ -204,6 +204,16 @@ def _ordering(compare: Callable[[Any, Any], bool]) -> Callable[[object, object],
     return ordered
 
 
+def _above(left: Any, right: Any) -> bool:
+    """Tell whether left > right; Go asks whether it is not <=, so NaN is above anything."""
+    return not operator.le(left, right)
+
+
+def _at_least(left: Any, right: Any) -> bool:
+    """Tell whether left >= right; as above, by way of <."""
+    return not operator.lt(left, right)
+
+
 def _check_order(left: object, right: object) -> None:
     one, two = kind(left), kind(right)
     if one not in _ORDERED or two not in _ORDERED:
@@ -216,8 +226,8 @@ BUILTINS: Mapping[str, Callable[..., Any]] = {
     "and": _and,
     "call": _call,
     "eq": _eq,
-    "ge": _ordering(operator.ge),
-    "gt": _ordering(operator.gt),
+    "ge": _ordering(_at_least),
+    "gt": _ordering(_above),
     "html": _html,
     "index": _index,
     "js": _js,

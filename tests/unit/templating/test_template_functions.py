@@ -180,6 +180,12 @@ def test_rule_templates_see_labels_and_value(text: str, shown: str) -> None:
     assert PROM.render(rule_text(text), data) == shown
 
 
+def test_nan_is_above_anything_and_below_nothing_as_in_go() -> None:
+    text = "{{ gt $value 1.0 }} {{ ge $value 1.0 }} {{ lt $value 1.0 }} {{ le $value 1.0 }}"
+    nan = alert_data({}, {}, "", float("nan"))
+    assert PROM.render(rule_text(text), nan) == "true true false false"
+
+
 @pytest.mark.parametrize(
     ("value", "shown"),
     [
