@@ -88,7 +88,7 @@ class SegmentFile:
 
 def make_directory(path: Path) -> None:
     """Create `path` and its parents, private to the owner's group, and enter them on disk."""
-    missing = [each for each in (path, *path.parents) if not each.exists()]
+    missing = [each for each in (path, *path.parents) if not each.is_dir()]
     for each in reversed(missing):
         each.mkdir(mode=0o750, exist_ok=True)  # with parents=True only the last gets the mode
         sync_directory(each.parent)
