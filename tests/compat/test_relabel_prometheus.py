@@ -29,7 +29,7 @@ from tocsin.telemetry.metrics import Registry
 
 ACME = tenant_id("acme")
 JOBS = r"""
-global: {scrape_interval: 1s, scrape_timeout: 500ms, external_labels: {region: eu}}
+global: {scrape_interval: 2s, scrape_timeout: 2s, external_labels: {region: eu}}
 scrape_configs:
   - job_name: plain
     params: {module: [http, tcp], empty: []}
@@ -115,6 +115,9 @@ YAML_LIST = """
 JSON_LIST = '[{"targets": ["127.0.0.1:PORT"], "labels": {"n": "json"}}]'
 
 
+DOWN = {"too_many", "value_limit"}  # pools whose limits are broken
+
+
 class _Server(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         listed = [{"targets": [self.headers["Host"]], "labels": {"k": "v"}}, {"targets": []}]
@@ -179,8 +182,11 @@ def _asked(url: str) -> dict[str, Any]:
 
 
 def _settled(active: list[dict[str, Any]]) -> bool:
+    """Tell whether all were found and scraped; a busy machine may miss a scrape."""
     pools = {target["scrapePool"] for target in active}
-    return {"files", "server"} <= pools and all(t["health"] != "unknown" for t in active)
+    known = all(target["health"] != "unknown" for target in active)
+    down = {target["scrapePool"] for target in active if target["health"] == "down"}
+    return known and {"files", "server"} <= pools and down == DOWN
 
 
 async def _ours(config: MetricsConfig) -> dict[str, Any]:
@@ -216,8 +222,6 @@ def test_targets_are_those_of_prometheus(folder: Path, prometheus: str) -> None:
     us, them = ours["activeTargets"], theirs["activeTargets"]
     assert _rows(us, SAME) == _rows(them, SAME)
     assert len(us) == 14
-    down = {each["scrapePool"] for each in us if each["health"] == "down"}
-    assert down == {"too_many", "value_limit"}
     assert _rows(us, AS_FOUND, *NOT_RELABELLED) == _rows(them, AS_FOUND, *NOT_RELABELLED)
     dropped = [sorted(each["discoveredLabels"]) for each in theirs["droppedTargets"]]
     assert [sorted(each["discoveredLabels"]) for each in ours["droppedTargets"]] == dropped

@@ -102,7 +102,7 @@ class Collector:
             for key in state.looking.keys() - wanted.keys():
                 await _cancel(state.looking.pop(key))
             state.config, state.discoverers = config, wanted
-            state.pools = pools_of(config, wanted)
+            state.pools = await pools_of(config, wanted, state.pools)
             self._warn_of_faults(tenant, state.pools.values())
             await self._swap(tenant, state)
             for key in wanted.keys() - state.looking.keys():
@@ -199,7 +199,7 @@ class Collector:
             state = self._tenants[tenant]
             concerned = [p for p in state.pools.values() if discoverer in p.discoverers]
             for scraped in concerned:
-                scraped.refresh()
+                await scraped.refresh()
             self._warn_of_faults(tenant, concerned)
             await self._swap(tenant, state)
 

@@ -6,8 +6,9 @@ changed (a relabelling rule may take 10 µs, a job have thousands of targets).
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from tocsin.metrics_collector.config import MetricsConfig, ScrapeConfig
 from tocsin.metrics_collector.discovery import Discoverer, Groups, TargetGroup
@@ -18,6 +19,8 @@ from tocsin.metrics_collector.sd_http import HttpDiscovery
 from tocsin.metrics_collector.target import Job, Outcome, Target
 from tocsin.metrics_collector.views import DroppedTarget
 from tocsin.model.labels import Labels
+
+_SLICE = 32  # targets made without a break: about 4 ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,33 +51,42 @@ class Pool:
     faults: tuple[str, ...] = ()
 
 
-@dataclass(slots=True)
 class ScrapePool:
     """One job and where its targets come from."""
 
-    job: Job
-    discoverers: Sequence[Discoverer]
-    pool: Pool = field(init=False)
-    _outcomes: dict[TargetGroup, tuple[Outcome, ...]] = field(default_factory=dict)
+    def __init__(self, job: Job, discoverers: Sequence[Discoverer]) -> None:
+        """Begin with no targets: `refresh` finds them."""
+        self.job = job
+        self.discoverers = discoverers
+        self.pool = Pool({})
+        self._outcomes: dict[TargetGroup, tuple[Outcome, ...]] = {}
 
-    def __post_init__(self) -> None:
-        self.refresh()
+    async def refresh(self) -> None:
+        """Take over what is written down, and what the discoverers have found by now."""
+        before, made = self._outcomes, dict[TargetGroup, tuple[Outcome, ...]]()
+        for group in self._groups():
+            if group not in made:
+                made[group] = before.get(group) or await self._made(group)
+        outcomes = [one for group in made.values() for one in group]
+        self._outcomes, self.pool = made, _pool(outcomes, self.job.config)
 
-    def refresh(self) -> None:
-        """Take over what the discoverers have found by now."""
-        before = self._outcomes
-        groups = dict.fromkeys(self._groups())
-        self._outcomes = {group: before.get(group) or self._made(group) for group in groups}
-        outcomes = [one for group in self._outcomes.values() for one in group]
-        self.pool = _pool(outcomes, self.job.config)
+    def adopt(self, before: ScrapePool) -> None:
+        """Take over what came of target groups, if the same would come of them now."""
+        if before.job.alike(self.job):
+            self._outcomes = before._outcomes
 
-    def _groups(self) -> Iterator[TargetGroup]:
-        yield from static_groups(self.job.config)
-        for discoverer in self.discoverers:
-            yield from discoverer.groups
+    def _groups(self) -> list[TargetGroup]:
+        found = (group for discoverer in self.discoverers for group in discoverer.groups)
+        return [*static_groups(self.job.config), *found]
 
-    def _made(self, group: TargetGroup) -> tuple[Outcome, ...]:
-        return tuple(self.job.outcome(address, group.labels) for address in group.targets)
+    async def _made(self, group: TargetGroup) -> tuple[Outcome, ...]:
+        """Return what becomes of a group; others may run in between (100 µs a target)."""
+        outcomes: list[Outcome] = []
+        for start in range(0, len(group.targets), _SLICE):
+            part = group.targets[start : start + _SLICE]
+            outcomes += [self.job.outcome(address, group.labels) for address in part]
+            await asyncio.sleep(0)
+        return tuple(outcomes)
 
 
 def static_groups(config: ScrapeConfig) -> Groups:
@@ -83,19 +95,18 @@ def static_groups(config: ScrapeConfig) -> Groups:
     return tuple(TargetGroup(tuple(each.targets), Labels.of(each.labels)) for each in statics)
 
 
-def pools_of(config: MetricsConfig, discoverers: Discoverers) -> dict[str, ScrapePool]:
-    """Return the pools of a tenant by job."""
+async def pools_of(
+    config: MetricsConfig, discoverers: Discoverers, before: Mapping[str, ScrapePool]
+) -> dict[str, ScrapePool]:
+    """Return the pools of a tenant by job; what was made `before` is used again."""
     pools: dict[str, ScrapePool] = {}
     for job in config.scrape_configs:
-        mine = [discoverers[key] for key in _keys(job)]
-        pools[job.job_name] = ScrapePool(Job(job, config), mine)
+        made = ScrapePool(Job(job, config), [discoverers[key] for key in _keys(job)])
+        if job.job_name in before:
+            made.adopt(before[job.job_name])
+        await made.refresh()
+        pools[job.job_name] = made
     return pools
-
-
-def targets_of(config: MetricsConfig) -> dict[str, Target]:
-    """Return the targets a tenant has written down, by key; the same target twice is one."""
-    pools = (ScrapePool(Job(job, config), ()).pool for job in config.scrape_configs)
-    return {key: target for pool in pools for key, target in pool.targets.items()}
 
 
 def discoverers_of(

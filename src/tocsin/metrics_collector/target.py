@@ -120,6 +120,10 @@ class Job:
         self._options = fetch_options(config)
         self._authorization = authorization_of(config)
 
+    def alike(self, other: Job) -> bool:
+        """Tell whether both make the same of every address."""
+        return (self.config, self._defaults) == (other.config, other._defaults)
+
     def outcome(self, address: str, shared: Mapping[str, str]) -> Outcome:
         """Return what becomes of an address that was discovered with the labels `shared`."""
         own = {"__address__": address} if address else {}

@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
+from scrape_targets import targets_of
 
 from tocsin.metrics_collector.config import MetricsConfig, ScrapeConfig
 from tocsin.metrics_collector.discovery_config import StaticConfig
 from tocsin.metrics_collector.fakes import FakeSampleSink
 from tocsin.metrics_collector.fetch import AiohttpFetch
 from tocsin.metrics_collector.instruments import MetricInstruments
-from tocsin.metrics_collector.pools import targets_of
 from tocsin.metrics_collector.sources import Store, TargetSource
 from tocsin.metrics_collector.system import read_host
 from tocsin.metrics_collector.views import TargetHealth

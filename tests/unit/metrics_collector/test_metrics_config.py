@@ -5,6 +5,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 import pytest
+from scrape_targets import targets_of
 
 from tocsin.config_loader.convert import convert
 from tocsin.config_loader.tree import parse
@@ -16,7 +17,6 @@ from tocsin.metrics_collector.config import (
 )
 from tocsin.metrics_collector.discovery_config import SD_NOT_BUILT
 from tocsin.metrics_collector.http_config import HTTP_NOT_BUILT
-from tocsin.metrics_collector.pools import targets_of
 from tocsin.metrics_collector.target import Target
 from tocsin.model.errors import InvalidInput
 

@@ -3,13 +3,15 @@
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from tocsin.config_loader.convert import convert
 from tocsin.config_loader.tree import parse
 from tocsin.metrics_collector.config import MetricsConfig, check_metrics
 from tocsin.metrics_collector.pools import Pool, ScrapePool, pools_of
-from tocsin.metrics_collector.target import Job, Outcome
+from tocsin.metrics_collector.target import Job, Outcome, Target
+from tocsin.model.settings import Duration
 
 
 def config(**keys: Any) -> MetricsConfig:
@@ -32,8 +34,8 @@ def to(target: str, value: str) -> dict[str, Any]:
     return {"target_label": target, "replacement": value}
 
 
-def pool(**keys: Any) -> Pool:
-    return pools_of(config(**keys), {})["shop"].pool
+async def pool(**keys: Any) -> Pool:
+    return (await pools_of(config(**keys), {}, {}))["shop"].pool
 
 
 def test_internal_labels_reach_the_scrape_and_not_the_series() -> None:
@@ -117,28 +119,54 @@ def test_a_group_without_an_address_is_a_fault_unless_a_label_gives_it() -> None
     assert given.url == "http://web:80/metrics"
 
 
-def test_dropped_targets_are_kept_as_they_were_found() -> None:
+async def test_dropped_targets_are_kept_as_they_were_found() -> None:
     drop = {"source_labels": ["__address__"], "regex": "b.*", "action": "drop"}
     static = [{"targets": ["a:1", "b:1", "b:2"], "labels": {"__meta_x": "y"}}]
-    made = pool(static_configs=static, relabel_configs=[drop])
+    made = await pool(static_configs=static, relabel_configs=[drop])
     assert [each.discovered["__address__"] for each in made.dropped] == ["b:1", "b:2"]
     assert made.dropped[0].discovered["__meta_x"] == "y"
     assert (made.dropped_count, len(made.targets), made.faults) == (2, 1, ())
-    fewer = pool(static_configs=static, relabel_configs=[drop], keep_dropped_targets=1)
+    fewer = await pool(static_configs=static, relabel_configs=[drop], keep_dropped_targets=1)
     assert (len(fewer.dropped), fewer.dropped_count) == (1, 2)
 
 
-def test_beyond_the_target_limit_no_target_of_the_job_is_scraped() -> None:
+async def test_beyond_the_target_limit_no_target_of_the_job_is_scraped() -> None:
     static = [{"targets": ["a:1", "b:1", "a:1"]}]
-    assert not any(t.refused for t in pool(static_configs=static, target_limit=2).targets.values())
-    refused = {t.refused for t in pool(static_configs=static, target_limit=1).targets.values()}
-    assert refused == {"target_limit exceeded (number of targets: 2, limit: 1)"}
+    within = await pool(static_configs=static, target_limit=2)
+    beyond = await pool(static_configs=static, target_limit=1)
+    assert {target.refused for target in within.targets.values()} == {""}
+    assert {target.refused for target in beyond.targets.values()} == {
+        "target_limit exceeded (number of targets: 2, limit: 1)"
+    }
 
 
-def test_an_unchanged_group_is_not_made_again() -> None:
+def only(pools: dict[str, ScrapePool]) -> Target:
+    [target] = pools["shop"].pool.targets.values()
+    return target
+
+
+async def test_an_unchanged_group_is_not_made_again() -> None:
+    static = [{"targets": ["a:1"]}]
+    first = await pools_of(config(static_configs=static), {}, {})
+    before = only(first)
+    await first["shop"].refresh()
+    assert only(first) is before
+    again = await pools_of(config(static_configs=static), {}, first)
+    assert only(again) is before
+
+
+@pytest.mark.parametrize("changed", [{"honor_labels": True}, {"scrape_interval": "30s"}])
+async def test_a_changed_job_makes_its_targets_anew(changed: dict[str, Any]) -> None:
+    static = [{"targets": ["a:1"]}]
+    first = await pools_of(config(static_configs=static), {}, {})
+    second = await pools_of(config(static_configs=static, **changed), {}, first)
+    assert only(second) != only(first)
+
+
+async def test_another_interval_of_the_tenant_makes_targets_anew() -> None:
     made = config(static_configs=[{"targets": ["a:1"]}])
-    scraped = ScrapePool(Job(made.scrape_configs[0], made), ())
-    [before] = scraped.pool.targets.values()
-    scraped.refresh()
-    [after] = scraped.pool.targets.values()
-    assert after is before
+    first = await pools_of(made, {}, {})
+    quicker = msgspec.structs.replace(made, scrape_interval=Duration.parse("20s"))
+    second = await pools_of(quicker, {}, first)
+    assert str(only(second).interval) == "20s"
+    assert str(only(first).interval) == "1m"
