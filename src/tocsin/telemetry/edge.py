@@ -41,6 +41,7 @@ class Edge:
         trace: TracebackType | None,
     ) -> bool:
         """Swallow an Exception, let anything else through."""
+        del kind, trace
         if not isinstance(error, Exception):
             return False
         self.error = error
