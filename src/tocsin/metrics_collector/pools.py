@@ -35,7 +35,7 @@ class DiscoveryKey:
         if isinstance(self.config, FileSdConfig):
             name = f"file/{self.job}/{','.join(self.config.files)}"
             return FileDiscovery(name, self.config, files)
-        return HttpDiscovery(f"http/{self.job}/{self.config.url}", self.config, fetch)
+        return HttpDiscovery(self.job, self.config, fetch)
 
 
 Discoverers = dict[DiscoveryKey, Discoverer]

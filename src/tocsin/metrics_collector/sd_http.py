@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
+from urllib.parse import urlsplit, urlunsplit
 
 from tocsin.metrics_collector.discovery import MAX_LIST_BYTES, Discoverer, Groups, groups_from_json
 from tocsin.metrics_collector.discovery_config import HttpSdConfig
@@ -24,9 +25,10 @@ class HttpDiscovery(Discoverer):
 
     mechanism = "http"
 
-    def __init__(self, name: str, config: HttpSdConfig, fetch: Fetch) -> None:
-        """Begin with no targets; `name` is unique within the tenant."""
-        self.name = name
+    def __init__(self, job: str, config: HttpSdConfig, fetch: Fetch) -> None:
+        """Begin with no targets, for the scrape job of this name."""
+        self._place = without_credentials(config.url)
+        self.name = f"http/{job}/{self._place}"
         self.interval = config.refresh_interval
         self.errors = {}
         self._config = config
@@ -43,9 +45,9 @@ class HttpDiscovery(Discoverer):
                 limit=MAX_LIST_BYTES,
                 options=fetch_options(config),
             )
-            self.groups = groups_of(page, config.url)
+            self.groups = groups_of(page, self._place)
         except TocsinError as error:
-            self.errors = {config.url: str(error)}
+            self.errors = {self._place: str(error)}
         else:
             self.errors = {}
 
@@ -57,6 +59,16 @@ class HttpDiscovery(Discoverer):
         }
         credential = authorization_of(self._config)
         return headers | ({"Authorization": credential.reveal()} if credential else {})
+
+
+def without_credentials(url: str) -> str:
+    """Return a URL without user and password, fit for labels and logs.
+
+    >>> without_credentials("http://me:secret@cmdb/x")
+    'http://cmdb/x'
+    """
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def groups_of(page: Page, url: str) -> Groups:

@@ -207,7 +207,7 @@ class Server:
 
     def __init__(self, **keys: Any) -> None:
         self.fetch = FakeFetch()
-        self.found = HttpDiscovery("http/x", HttpSdConfig(url=URL, **keys), self.fetch)
+        self.found = HttpDiscovery("x", HttpSdConfig(url=URL, **keys), self.fetch)
 
     async def look(self, page: Page | Unreachable | None = None) -> list[str]:
         if page is not None:
@@ -260,3 +260,15 @@ async def test_a_server_that_fails_leaves_the_last_targets(
 )
 async def test_json_in_utf_8_is_what_a_server_answers(kind: str) -> None:
     assert await Server().look(answer(kind=kind)) == ["a:1", "b:1", "c:1"]
+
+
+async def test_credentials_in_the_url_are_used_and_never_shown() -> None:
+    fetch = FakeFetch()
+    url = "http://me:hunter2@cmdb/targets"
+    found = HttpDiscovery("x", HttpSdConfig(url=url), fetch)
+    await found.look(T0)
+    assert list(found.errors) == [URL]
+    fetch.pages[url] = answer()
+    await found.look(T0)
+    assert found.groups[0].labels["__meta_url"] == URL
+    assert "hunter2" not in found.name
