@@ -13,7 +13,4 @@ export PATH="$VENV/bin:$PATH"
 if [ $# -gt 0 ]; then
   exec pytest "$@"
 fi
-just check-static
-coverage run -m pytest -q tests/unit tests/conformance
-coverage report --format=total | sed 's/^/branch coverage of unit and conformance tests, per cent: /'
-exec just slow
+exec just ci
