@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Protocol
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tocsin.api.http import Call, Dialect, Endpoint, Handler, Refusal
+from tocsin.api.http import Call, Dialect, Endpoint, Evaluate, Handler, Refusal, at_once
 from tocsin.api.prometheus_form import Form, unescaped
 from tocsin.api.prometheus_json import (
     alert_json,
@@ -66,6 +67,7 @@ class PrometheusApi:
     clock: Clock
     started_at: datetime
     dropped: Callable[[TenantId], DroppedTargets] = lambda _: DroppedTargets()
+    evaluate: Evaluate = at_once
     more: tuple[Endpoint, ...] = ()
     """Routes of modules of their own: remote write, federation."""
 
@@ -95,12 +97,14 @@ class PrometheusApi:
         form = await Form.of(call)
         at = form.time("time", default=self.clock.now())
         query, expired = form.needed("query"), self._deadline(form)
-        return _result(self.engine.instant(call.tenant, query, at_ms=_ms(at), expired=expired))
+        evaluate = partial(self.engine.instant, call.tenant, query, at_ms=_ms(at), expired=expired)
+        return _result(await self.evaluate(evaluate))
 
     async def query_range(self, call: Call) -> Response:
         """Evaluate an expression at many times."""
         form = await Form.of(call)
-        result = self.engine.range(
+        evaluate = partial(
+            self.engine.range,
             call.tenant,
             form.needed("query"),
             start_ms=_ms(form.time("start")),
@@ -108,7 +112,7 @@ class PrometheusApi:
             step_ms=form.step_ms(),
             expired=self._deadline(form),
         )
-        return _result(result)
+        return _result(await self.evaluate(evaluate))
 
     async def nothing(self, call: Call) -> Response:
         """Answer that there is nothing: exemplars are not kept."""

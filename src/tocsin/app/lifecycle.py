@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
-from collections.abc import Callable
-from contextlib import AsyncExitStack, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager, suppress
 
 import uvloop
 
@@ -36,6 +36,7 @@ _FIXED = (  # what only a restart can change
     ("storage", "retention"),
     ("reload", "watch"),
 )
+_STOPPING = (signal.SIGTERM, signal.SIGINT)
 _log = get_logger("app")
 
 
@@ -212,13 +213,24 @@ def serve_forever(load: Load, overrides: Overrides) -> int:
 
     Raises ConfigError, TocsinError or OSError when the start fails.
     """
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with _signals_given_back(), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_serve(Runtime(load, overrides)))
+
+
+@contextmanager
+def _signals_given_back() -> Iterator[None]:
+    """Put back the signal handlers at the end; the loop leaves ones that do nothing."""
+    before = {number: signal.getsignal(number) for number in (*_STOPPING, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 async def _serve(runtime: Runtime) -> int:
     loop, stop, hangup = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in _STOPPING:
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGHUP, hangup.set)
     await runtime.start()

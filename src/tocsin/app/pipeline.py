@@ -40,7 +40,7 @@ class Outside:
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """The stages, in the order an alert passes them, and the engine that answers queries."""
+    """The stages, in the order an alert passes them."""
 
     metrics: Collector
     received: Receiver
@@ -48,7 +48,6 @@ class House:
     alerts: Alerts
     correlate: Correlator
     notify: Dispatcher
-    engine: Engine
 
 
 def assemble(stores: Stores, series: MetricStore, outside: Outside, registry: Registry) -> House:
@@ -69,9 +68,8 @@ def assemble(stores: Stores, series: MetricStore, outside: Outside, registry: Re
     registry.collectors.register(
         StageCollector(lambda: {t: alerts.status(t, clock.now()) for t in alerts.tenants()})
     )
-    engine = Engine(series)
     rules = RuleGroups(
-        EmbeddedQueries(engine),
+        EmbeddedQueries(Engine(series)),
         series,
         alerts.receive,
         clock=clock,
@@ -81,4 +79,4 @@ def assemble(stores: Stores, series: MetricStore, outside: Outside, registry: Re
         series, outside.fetch, clock=clock, registry=registry, process=outside.process
     )
     received = Receiver(series, clock=clock, instruments=metrics.instruments)
-    return House(metrics, received, rules, alerts, correlate, notify, engine)
+    return House(metrics, received, rules, alerts, correlate, notify)

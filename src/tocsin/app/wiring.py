@@ -23,6 +23,7 @@ from tocsin.app.access import access_of
 from tocsin.app.clock import SystemClock
 from tocsin.app.instruments import ConfigInstruments, StoreGauges
 from tocsin.app.pipeline import House, Outside, assemble
+from tocsin.app.queries import QueryThreads
 from tocsin.app.server import Listener
 from tocsin.app.tenancy import Tenancy
 from tocsin.config_loader.files import Sources
@@ -101,7 +102,9 @@ async def furnish(config: Config, sources: Sources, hooks: Hooks, opened: AsyncE
     house = assemble(stores, series, outside, registry)
     tenancy = Tenancy(house, providers(), clock)
     opened.push_async_callback(tenancy.stop_all)
-    door = _door(config, house, hooks, Rooms(stores, series, registry, clock))
+    queries = QueryThreads(series)
+    opened.callback(queries.close)
+    door = _door(config, house, hooks, Rooms(stores, series, queries, registry, clock))
     listener = Listener(door)
     opened.push_async_callback(listener.stop)
     await listener.start(config.server.listen)
@@ -124,6 +127,7 @@ class Rooms:
 
     stores: Stores
     series: MetricStore
+    queries: QueryThreads
     registry: Registry
     clock: Clock
 
@@ -159,7 +163,8 @@ def _door(config: Config, house: House, hooks: Hooks, rooms: Rooms) -> Door:
         started_at=started_at,
     )
     prometheus = PrometheusApi(
-        engine=house.engine,
+        engine=rooms.queries.engine,
+        evaluate=rooms.queries.evaluate,
         catalog=rooms.series,
         rules=house.rules.groups,
         targets=house.metrics.targets,
@@ -172,7 +177,12 @@ def _door(config: Config, house: House, hooks: Hooks, rooms: Rooms) -> Door:
         ),
     )
     pages = Pages(
-        house.alerts, sessions, access=lambda: door.access, engine=house.engine, clock=clock
+        house.alerts,
+        sessions,
+        access=lambda: door.access,
+        engine=rooms.queries.engine,
+        evaluate=rooms.queries.evaluate,
+        clock=clock,
     )
     prefix = route_prefix_of(config.server)
     service = Service(rooms.registry, hooks.ready, hooks.reload)

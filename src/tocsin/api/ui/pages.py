@@ -10,6 +10,7 @@ import importlib.resources
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, assert_never
 from urllib.parse import parse_qs, urlsplit
 
@@ -20,7 +21,17 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from tocsin.alert_manager.alerts import Alerts
 from tocsin.alert_manager.matcher_syntax import parse_matchers
 from tocsin.alert_manager.views import AlertFilter, AlertView
-from tocsin.api.http import SESSION_COOKIE, Access, Call, Dialect, Endpoint, Refusal, mount_of
+from tocsin.api.http import (
+    SESSION_COOKIE,
+    Access,
+    Call,
+    Dialect,
+    Endpoint,
+    Evaluate,
+    Refusal,
+    at_once,
+    mount_of,
+)
 from tocsin.model.alert import AlertState
 from tocsin.model.clock import Clock
 from tocsin.model.duration import format_duration
@@ -72,6 +83,7 @@ class Pages:
     engine: Engine
     clock: Clock
     secure_cookies: bool = False
+    evaluate: Evaluate = at_once
 
     def dialect(self) -> Dialect:
         """Return the routes."""
@@ -118,7 +130,7 @@ class Pages:
     async def show_query(self, call: Call) -> Response:
         """Show what the expression `expr` gives now; alerts of rules lead here."""
         expr, now = call.request.query_params.get("expr", ""), self.clock.now()
-        found, problem = self._instant(call.tenant, expr, now) if expr else ([], "")
+        found, problem = await self._instant(call.tenant, expr, now) if expr else ([], "")
         return self._page(
             call.request,
             "graph.html",
@@ -131,12 +143,13 @@ class Pages:
             principal=call.principal,
         )
 
-    def _instant(
+    async def _instant(
         self, tenant: TenantId, expr: str, now: datetime
     ) -> tuple[list[tuple[str, str]], str]:
         """Return the series with their values, and what was wrong with the expression."""
         try:
-            result = self.engine.instant(tenant, expr, at_ms=round(now.timestamp() * 1000))
+            at_ms = round(now.timestamp() * 1000)
+            result = await self.evaluate(partial(self.engine.instant, tenant, expr, at_ms=at_ms))
         except (InvalidInput, ExecutionError, LimitExceeded) as error:
             return [], str(error)
         return values_of(result.value), ""
