@@ -13,6 +13,7 @@ import binascii
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from urllib.parse import quote
 
 from starlette.requests import ClientDisconnect, Request
@@ -173,6 +174,9 @@ class Door:
             if endpoint is None:
                 return Response(status_code=200, headers=_preflight(request))
             call = self._admit(request, endpoint, named)
+            if endpoint.permission is Permission.OPERATE:
+                now, allowed = self.clock.now(), AuditOutcome.ALLOWED
+                self.trail(audited(request, call.principal, at=now, outcome=allowed))
             return await endpoint.handle(call)
         except Refusal as refusal:
             return (dialect.fault if dialect else _plain)(request, refusal)
@@ -247,18 +251,24 @@ class Door:
         return next(iter(self.access.tenants)) if len(self.access.tenants) == 1 else None
 
     def _audit_denial(self, request: Request, refusal: Refusal, principal: Principal) -> None:
-        self.trail(
-            AuditEvent(
-                at=self.clock.now(),
-                tenant=principal.tenant or "",
-                actor=principal.name,
-                action=request.method,
-                object=request.url.path,
-                outcome=AuditOutcome.DENIED,
-                source=request.client.host if request.client else "",
-                reason=refusal.message,
-            )
-        )
+        now, denied = self.clock.now(), AuditOutcome.DENIED
+        self.trail(audited(request, principal, at=now, outcome=denied, reason=refusal.message))
+
+
+def audited(
+    request: Request, principal: Principal, *, at: datetime, outcome: AuditOutcome, reason: str = ""
+) -> AuditEvent:
+    """Return what the audit trail keeps of a request."""
+    return AuditEvent(
+        at=at,
+        tenant=principal.tenant or "",
+        actor=principal.name,
+        action=request.method,
+        object=request.url.path,
+        outcome=outcome,
+        source=request.client.host if request.client else "",
+        reason=reason,
+    )
 
 
 def _require(principal: Principal, permission: Permission) -> None:

@@ -182,6 +182,7 @@ def _door(config: Config, house: House, hooks: Hooks, rooms: Rooms) -> Door:
         access=lambda: door.access,
         engine=rooms.queries.engine,
         evaluate=rooms.queries.evaluate,
+        trail=write_audit,
         clock=clock,
     )
     prefix = route_prefix_of(config.server)

@@ -32,6 +32,7 @@ from tocsin.model.labels import Labels
 from tocsin.model.tenant import TenantId, tenant_id
 from tocsin.promql.engine import Engine
 from tocsin.promql.fakes import MemorySeries
+from tocsin.security.audit import AuditEvent, AuditOutcome
 from tocsin.security.permissions import Role
 from tocsin.security.sessions import Sessions
 from tocsin.security.tokens import Credential, Principal, TokenTable, digest
@@ -87,6 +88,7 @@ class House:
 
     def __init__(self, alerts: Alerts, *, prefix: str = "", open_to_all: bool = False) -> None:
         self.alerts, self.clock = alerts, LoopClock()
+        self.trail: list[AuditEvent] = []
         serial = count()
         self.sessions = Sessions(lambda: f"session-{next(serial)}")
         people = [
@@ -103,12 +105,14 @@ class House:
             Labels.of({"__name__": "load", "instance": "<b>"}),
             [(round(T0.timestamp() * 1000) - 1000, 0.5)],
         )
-        pages = Pages(alerts, self.sessions, lambda: access, Engine(series), self.clock)
+        pages = Pages(
+            alerts, self.sessions, lambda: access, Engine(series), self.trail.append, self.clock
+        )
         self.door = Door(
             dialects=(pages.dialect(),),
             access=access,
             sessions=self.sessions,
-            trail=lambda _: None,
+            trail=self.trail.append,
             clock=self.clock,
             ready=lambda: True,
             prefix=prefix,
@@ -518,3 +522,10 @@ async def test_a_faulty_expression_is_shown_with_its_fault(house: House) -> None
     cookie = await house.sign_in("reader-a")
     page = await house.page("/ui/graph?expr=rate(", cookie)
     assert "parse error" in page.shown
+
+
+async def test_a_failed_sign_in_is_audited_and_does_not_keep_the_token(house: House) -> None:
+    assert (await house.login("/ui/login", "s3cr3t guess")).status == 401
+    (event,) = house.trail
+    assert (event.outcome, event.reason) == (AuditOutcome.FAILED, "unknown token")
+    assert "s3cr3t" not in repr(event)

@@ -13,7 +13,7 @@ from tocsin.api.service import Service
 from tocsin.model.errors import ConfigError, Problem
 from tocsin.model.tenant import tenant_id
 from tocsin.notification_dispatcher.fakes import LoopClock
-from tocsin.security.audit import AuditEvent
+from tocsin.security.audit import AuditEvent, AuditOutcome
 from tocsin.security.permissions import Role
 from tocsin.security.sessions import Sessions
 from tocsin.security.tokens import Credential, Principal, TokenTable, digest
@@ -105,7 +105,9 @@ async def test_who_may_reload_and_who_may_read_metrics(who: str, reload: int, me
     assert (await house.ask("POST", "/-/reload", who)).status == reload
     assert (await house.ask("GET", "/metrics", who)).status == metrics
     assert house.reloads == (reload == 200)
-    assert len(house.trail) == (reload != 200) + (metrics != 200)
+    outcomes = [event.outcome for event in house.trail]
+    assert outcomes.count(AuditOutcome.DENIED) == (reload != 200) + (metrics != 200)
+    assert outcomes.count(AuditOutcome.ALLOWED) == (reload == 200)
 
 
 async def test_metrics_come_in_the_form_that_is_asked_for() -> None:

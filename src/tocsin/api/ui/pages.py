@@ -22,6 +22,7 @@ from tocsin.alert_manager.alerts import Alerts
 from tocsin.alert_manager.matcher_syntax import parse_matchers
 from tocsin.alert_manager.views import AlertFilter, AlertView
 from tocsin.api.http import (
+    NOBODY,
     SESSION_COOKIE,
     Access,
     Call,
@@ -30,6 +31,7 @@ from tocsin.api.http import (
     Evaluate,
     Refusal,
     at_once,
+    audited,
     mount_of,
 )
 from tocsin.model.alert import AlertState
@@ -43,6 +45,7 @@ from tocsin.promql.engine import Engine
 from tocsin.promql.errors import ExecutionError
 from tocsin.promql.format import format_value
 from tocsin.promql.result import Answer, Matrix, Scalar, String, Vector
+from tocsin.security.audit import AuditOutcome, Trail
 from tocsin.security.permissions import Permission
 from tocsin.security.sessions import Sessions
 from tocsin.security.tokens import digest
@@ -81,6 +84,7 @@ class Pages:
     sessions: Sessions
     access: Callable[[], Access]
     engine: Engine
+    trail: Trail
     clock: Clock
     secure_cookies: bool = False
     evaluate: Evaluate = at_once
@@ -165,6 +169,10 @@ class Pages:
         proof = digest(form.get("token", [""])[0].strip())
         principal = self.access().tokens.principal(proof)
         if principal is None:
+            now, failed = self.clock.now(), AuditOutcome.FAILED
+            self.trail(
+                audited(call.request, NOBODY, at=now, outcome=failed, reason="unknown token")
+            )
             page = self._page(call.request, "login.html", problem="This token is not known.")
             page.status_code = 401
             return page
