@@ -37,6 +37,7 @@ from tocsin.metrics_collector.views import DroppedTargets, TargetView
 from tocsin.model.clock import Clock
 from tocsin.model.slots import Slots
 from tocsin.model.tenant import TenantId
+from tocsin.telemetry.edge import Edge
 from tocsin.telemetry.logs import get_logger
 from tocsin.telemetry.metrics import Registry
 
@@ -181,11 +182,10 @@ class Collector:
         slots = Slots.named(f"{tenant};{discoverer.name}", discoverer.interval)
         while True:
             slot = slots.after(self._clock.now())
-            try:
+            with Edge(_LOG, "Discovery failed", tenant=tenant, source=discoverer.name) as edge:
                 await self._found(tenant, discoverer)
-            except Exception as error:  # noqa: BLE001 - edge of the task loop
+            if edge.error is not None:
                 self.instruments.failures.labels(tenant, "discovery").inc()
-                _LOG.bug("Discovery failed", error, tenant=tenant, source=discoverer.name)
             await self._reached(slots, slot)
 
     async def _found(self, tenant: TenantId, discoverer: Discoverer) -> None:
@@ -236,11 +236,10 @@ class Collector:
             self.instruments.missed.labels(tenant).inc(missed)
 
     async def _collect(self, tenant: TenantId, source: Source, slot: datetime) -> None:
-        try:
+        with Edge(_LOG, "Collecting failed", tenant=tenant, source=source.name) as edge:
             await source.collect(slot, self._clock.now())
-        except Exception as error:  # noqa: BLE001 - edge of the task loop
+        if edge.error is not None:
             self.instruments.failures.labels(tenant, source.name).inc()
-            _LOG.bug("Collecting failed", error, tenant=tenant, source=source.name)
 
     async def _reached(self, slots: Slots, slot: datetime) -> datetime:
         """Wait for `slot` and return it; the next one near when the clock is put back meanwhile."""

@@ -40,6 +40,7 @@ from tocsin.model.duration import format_duration
 from tocsin.model.errors import InvalidInput, LimitExceeded
 from tocsin.model.matchers import Matchers
 from tocsin.model.severity import Severity, severity_of
+from tocsin.model.slots import to_ms
 from tocsin.model.tenant import TenantId
 from tocsin.promql.engine import Engine
 from tocsin.promql.errors import ExecutionError
@@ -152,8 +153,8 @@ class Pages:
     ) -> tuple[list[tuple[str, str]], str]:
         """Return the series with their values, and what was wrong with the expression."""
         try:
-            at_ms = round(now.timestamp() * 1000)
-            result = await self.evaluate(partial(self.engine.instant, tenant, expr, at_ms=at_ms))
+            query = partial(self.engine.instant, tenant, expr, at_ms=to_ms(now))
+            result = await self.evaluate(query)
         except (InvalidInput, ExecutionError, LimitExceeded) as error:
             return [], str(error)
         return values_of(result.value), ""
