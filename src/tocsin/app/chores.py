@@ -10,8 +10,10 @@ from datetime import timedelta
 from tocsin.app.instruments import StoreGauges
 from tocsin.model.clock import Clock
 from tocsin.model.errors import TocsinError
+from tocsin.model.slots import to_ms
 from tocsin.model.tenant import TenantId
 from tocsin.storage.stores import Stores
+from tocsin.telemetry.edge import Edge
 from tocsin.telemetry.logs import get_logger
 from tocsin.timeseries.store import MetricStore
 
@@ -47,7 +49,7 @@ class Chores:
         """Drop samples and history past their retention."""
         now = self.clock.now()
         for tenant in self.tenants():
-            self.series.expire(tenant, round(now.timestamp() * 1000))
+            self.series.expire(tenant, to_ms(now))
             await self.stores.history.prune(tenant, before=now - self.history())
 
     async def count(self) -> None:
@@ -62,7 +64,15 @@ class Chores:
             due = self.clock.now() + period
             await self.clock.sleep_until(due)
             self.gauges.lag.set((self.clock.now() - due).total_seconds())
-            try:
-                await work()
-            except (TocsinError, OSError) as error:
-                _log.warn("chore failed", chore=getattr(work, "__name__", "?"), error=str(error))
+            with Edge(_log, "chore failed by a bug", chore=_name(work)):
+                await self._one(work)
+
+    async def _one(self, work: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await work()
+        except (TocsinError, OSError) as error:
+            _log.warn("chore failed", chore=_name(work), error=str(error))
+
+
+def _name(work: Callable[[], Awaitable[None]]) -> str:
+    return getattr(work, "__name__", "?")

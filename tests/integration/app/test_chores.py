@@ -114,6 +114,7 @@ async def test_each_chore_has_its_period_and_a_failure_does_not_end_it(
     running = [
         asyncio.create_task(chores._every(SYNC_EVERY, noting("sync", OSError("disk")))),
         asyncio.create_task(chores._every(COUNT_EVERY, noting("count", NotDurable("gone")))),
+        asyncio.create_task(chores._every(COUNT_EVERY, noting("bug", KeyError("x")))),
         asyncio.create_task(chores._every(TIDY_EVERY, noting("tidy"))),
     ]
     await asyncio.wait_for(chores.clock.done.wait(), 30)
@@ -124,7 +125,9 @@ async def test_each_chore_has_its_period_and_a_failure_does_not_end_it(
     assert done.count("tidy") == 1
     assert done.count("sync") >= TIDY_EVERY / SYNC_EVERY - 1
     assert done.count("count") >= TIDY_EVERY / COUNT_EVERY - 1
+    assert done.count("bug") >= TIDY_EVERY / COUNT_EVERY - 1
     assert "chore failed" in caplog.text
+    assert "chore failed by a bug" in caplog.text
 
 
 async def test_chores_run_until_they_are_cancelled(chores: Chores) -> None:
