@@ -150,8 +150,14 @@ def _tenant_checks(tenant: _Tenant) -> Iterator[Check]:
 
 
 def _scrape_check(tenant: _Tenant) -> Check:
-    """Every target is up, and samples arrive."""
-    _wait(lambda: bool(tenant.query("up == 1")), tenant.timeout_s)
+    """Every target was scraped and is up, and samples arrive."""
+    path = f"/t/{tenant.name}/prometheus/api/v1/targets"
+
+    def scraped() -> bool:
+        data = (tenant.client.call("GET", path).json() or {}).get("data") or {}
+        return all(t["health"] != "unknown" for t in data.get("activeTargets", []))
+
+    _wait(lambda: scraped() and bool(tenant.query("up")), tenant.timeout_s)
     up, down = tenant.query("up == 1"), tenant.query("up == 0")
     names = ", ".join(sorted(s["metric"].get("job", "?") for s in up))
     what = f"{tenant.name}: scrape"
