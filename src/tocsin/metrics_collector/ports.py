@@ -9,7 +9,7 @@ from typing import Protocol
 
 from tocsin.model.labels import Labels
 from tocsin.model.sample import Metadata, Sample
-from tocsin.model.series import Appended, Layout, Series, Values
+from tocsin.model.series import Appended, Columns, Layout, Resolved, Series, Values
 from tocsin.model.tenant import TenantId
 
 
@@ -38,6 +38,26 @@ class SampleSink(Protocol):
 
         What is older than the newest sample of its series by more than the window is refused;
         None leaves the window to the store.
+        """
+        ...
+
+    def resolve(self, tenant: TenantId, labels: Sequence[Labels]) -> Resolved:
+        """Return the numbers of series, entering new ones if the tenant's limits allow it."""
+        ...
+
+    def append_refs(
+        self,
+        tenant: TenantId,
+        epoch: int,
+        columns: Columns,
+        *,
+        out_of_order_window: timedelta | None = None,
+    ) -> Appended | None:
+        """Store samples of resolved series, in any order; the quickest way for many series.
+
+        None when the epoch is over and nothing was stored: resolve again. A ref below 0 must
+        not be among them. Cost is Python work for each distinct time of each origin, not for
+        each sample.
         """
         ...
 

@@ -12,6 +12,7 @@ from tocsin.model.labels import Labels
 
 Times: TypeAlias = npt.NDArray[np.int64]  # Unix milliseconds, strictly ascending
 Values: TypeAlias = npt.NDArray[np.float64]  # staleness markers by bit pattern, see `sample`
+Refs: TypeAlias = npt.NDArray[np.int32]  # what a store calls series; -1 for one it refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +42,25 @@ class Appended:
 
     stored: int
     refused: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Resolved:
+    """Series by the numbers a store knows them by, valid for as long as its `epoch` stands.
+
+    `refs[i]` stands for the i-th label set asked for, -1 where it was refused; `refused` says
+    why, counted by reason.
+    """
+
+    epoch: int
+    refs: Refs
+    refused: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Columns:
+    """Samples as three arrays of one length: of which series, when (ms), and what."""
+
+    refs: Refs
+    times: npt.NDArray[np.int64]
+    values: Values
