@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
+
 from tocsin.model.errors import InvalidInput, Unreachable
 from tocsin.model.labels import EMPTY
 from tocsin.model.matchers import Matcher
-from tocsin.model.sample import Sample
 from tocsin.model.series import Series
 from tocsin.model.tenant import TenantId
 from tocsin.promql.engine import Engine
@@ -17,6 +18,8 @@ from tocsin.promql.errors import ExecutionError
 from tocsin.promql.ports import SeriesSource
 from tocsin.promql.result import Result, Scalar, Vector
 from tocsin.rule_engine.ports import Answer, Queries
+
+_SCALAR = (EMPTY,)
 
 
 class EmbeddedQueries(Queries):
@@ -33,11 +36,10 @@ class EmbeddedQueries(Queries):
         except ExecutionError as error:
             raise InvalidInput(str(error)) from error
         match result.value:
-            case Vector(at_ms=at, labels=labels, values=values):
-                pairs = zip(labels, values.tolist(), strict=True)
-                return Answer(tuple(Sample(s, at, v) for s, v in pairs), result.warnings)
-            case Scalar(at_ms=at, value=value):
-                return Answer((Sample(EMPTY, at, value),), result.warnings)
+            case Vector(labels=labels, values=values):
+                return Answer(labels, values, result.warnings)
+            case Scalar(value=value):
+                return Answer(_SCALAR, np.array([value]), result.warnings)
             case _:
                 raise InvalidInput(f"a rule needs an instant vector or a scalar: {expr}")
 

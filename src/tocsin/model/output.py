@@ -29,20 +29,22 @@ class Output:
     def __init__(self, group: str) -> None:
         self._layout = Layout(group, ())
 
-    def write(self, labels: tuple[Labels, ...], values: Sequence[float]) -> Batch | None:
+    def write(self, labels: tuple[Labels, ...], values: Sequence[float] | Values) -> Batch | None:
         """Return the next write, None when there is nothing to say.
 
-        The same label sets as before give the same layout object. Series that are gone since
-        the last write follow with a staleness marker, once.
+        The same label sets as before give the same layout object, at once when they come in the
+        same tuple. An array is passed on as it is: nobody may change it afterwards. Series that
+        are gone since the last write follow with a staleness marker, once.
         """
         before = self._layout
-        if labels == before.labels:
-            return Batch(before, np.array(values, dtype=np.float64)) if labels else None
+        present = np.asarray(values, dtype=np.float64)
+        if labels is before.labels or labels == before.labels:
+            return Batch(before, present) if labels else None
         self._layout = Layout(before.group, labels)
         gone = _missing(before.labels, labels)
         if not gone:
-            return Batch(self._layout, np.array(values, dtype=np.float64))
-        both = np.array([*values, *(STALE for _ in gone)], dtype=np.float64)
+            return Batch(self._layout, present)
+        both = np.concatenate((present, np.full(len(gone), STALE)))
         return Batch(Layout(before.group, labels + gone), both)
 
     def end(self) -> Batch | None:

@@ -13,9 +13,11 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 import msgspec
+import numpy as np
 
 from tocsin.model.errors import InvalidInput
 from tocsin.model.labels import ALERT_NAME, METRIC_NAME, Labels
+from tocsin.model.series import Values
 
 RESOLVED_RETENTION = timedelta(minutes=15)  # rules/alerting.go resolvedRetention
 
@@ -162,7 +164,7 @@ class AlertSeries:
     def __init__(self) -> None:
         self._kept: dict[tuple[Labels, State], tuple[Labels, Labels]] = {}
 
-    def render(self, active: Active) -> tuple[tuple[Labels, ...], list[float]]:
+    def render(self, active: Active) -> tuple[tuple[Labels, ...], Values]:
         """Return the series of every pending and firing alert, and their values.
 
         `ALERTS` is 1, `ALERTS_FOR_STATE` the Unix time in seconds since when it is active.
@@ -178,7 +180,7 @@ class AlertSeries:
             labels += pair
             values += [1.0, float(int(alert.active_at.timestamp()))]
         self._kept = kept
-        return tuple(labels), values
+        return tuple(labels), np.array(values, dtype=np.float64)
 
 
 def _series_of(alert: ActiveAlert) -> tuple[Labels, Labels]:

@@ -12,6 +12,7 @@ import msgspec
 from tocsin.model.errors import InvalidInput
 from tocsin.model.labels import EMPTY, Labels
 from tocsin.model.output import Output
+from tocsin.model.series import Values
 from tocsin.model.tenant import TenantId
 from tocsin.rule_engine.alerting import (
     ActiveAlert,
@@ -30,7 +31,7 @@ from tocsin.rule_engine.rendering import Renderer
 from tocsin.rule_engine.restore import Remembered
 from tocsin.rule_engine.views import AlertView, Health, RuleView
 
-Rendered = tuple[tuple[Labels, ...], list[float]]
+Rendered = tuple[tuple[Labels, ...], Values]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +121,8 @@ class RecordingRun(RuleRun):
     async def evaluate(self, asked: Round) -> Rendered:
         """Return the results under the rule's name."""
         answer = await asked.queries.instant(asked.tenant, self.rule.expr, at_ms=asked.query_ms)
-        check_series_limit(len(answer.samples), asked.limit)
-        return self._recorded.render(answer.samples)
+        check_series_limit(len(answer.labels), asked.limit)
+        return self._recorded.render(answer)
 
 
 class AlertingRun(RuleRun):
@@ -140,7 +141,7 @@ class AlertingRun(RuleRun):
         """
         answer = await asked.queries.instant(asked.tenant, self.rule.expr, at_ms=asked.query_ms)
         seen = await self._renderer.alerts(
-            asked.tenant, answer.samples, queries=asked.queries, at_ms=asked.query_ms
+            asked.tenant, answer, queries=asked.queries, at_ms=asked.query_ms
         )
         active = transition(self.active, seen, now=asked.at, timing=self._timing)
         active = self._continued(active, now=asked.at)

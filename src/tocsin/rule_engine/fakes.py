@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+
+import numpy as np
 
 from tocsin.model.alert import Alert
 from tocsin.model.clock import Clock
@@ -19,16 +21,25 @@ from tocsin.rule_engine.ports import Answer, Queries, RuleSink
 Answers = Callable[[TenantId, str, int], Sequence[Sample]]
 
 
+def answer_of(samples: Iterable[Sample], *, warnings: tuple[str, ...] = ()) -> Answer:
+    """Return samples as an answer; their times are not looked at."""
+    pairs = [(sample.labels, sample.value) for sample in samples]
+    values = np.array([value for _, value in pairs], dtype=np.float64)
+    return Answer(tuple(labels for labels, _ in pairs), values, warnings)
+
+
 class FakeQueries(Queries):
     """Answers queries from a table by expression; an unknown expression has an empty answer.
 
-    An entry may be a list of samples, an error to raise, or a function of (tenant, expression,
-    time in ms). `asked` keeps every query in order.
+    An entry may be a list of samples, an answer, an error to raise, or a function of (tenant,
+    expression, time in ms) that returns samples. `asked` keeps every query in order. Elements
+    that are those of the last time come in the same tuple, as a compiled plan gives them.
     """
 
     def __init__(self) -> None:
-        self.answers: dict[str, Sequence[Sample] | TocsinError | Answers] = {}
+        self.answers: dict[str, Sequence[Sample] | Answer | TocsinError | Answers] = {}
         self.asked: list[tuple[TenantId, str, int]] = []
+        self._last: dict[tuple[TenantId, str], tuple[Labels, ...]] = {}
 
     async def instant(self, tenant: TenantId, expr: str, *, at_ms: int) -> Answer:
         """Return the canned answer for `expr`."""
@@ -37,7 +48,14 @@ class FakeQueries(Queries):
         found = self.answers.get(expr, ())
         if isinstance(found, TocsinError):
             raise found
-        return Answer(tuple(found(tenant, expr, at_ms) if callable(found) else found))
+        if isinstance(found, Answer):
+            return found
+        made = answer_of(found(tenant, expr, at_ms) if callable(found) else found)
+        before = self._last.setdefault((tenant, expr), made.labels)
+        if before == made.labels:
+            return Answer(before, made.values)
+        self._last[tenant, expr] = made.labels
+        return made
 
 
 @dataclass(slots=True)

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from tocsin.model.alert import Alert
+from tocsin.model.labels import Labels
 from tocsin.model.sample import Sample
 from tocsin.model.series import Appended, Layout, Values
 from tocsin.model.tenant import TenantId
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Answer:
-    """The instant vector an expression gave; a scalar is one sample without labels."""
+    """The instant vector an expression gave: `labels[i]` has `values[i]`.
 
-    samples: tuple[Sample, ...]
+    A scalar is one element without labels. When the same elements come again in a later
+    round, `labels` may be the very same tuple object: identity means nothing appeared and
+    nothing vanished, and the order is the same. Nobody changes `values` afterwards.
+    """
+
+    labels: tuple[Labels, ...]
+    values: Values
     warnings: tuple[str, ...] = ()
+
+    def elements(self) -> Iterator[tuple[Labels, float]]:
+        """Iterate over the elements one by one."""
+        return zip(self.labels, self.values.tolist(), strict=True)
 
 
 class Queries(Protocol):

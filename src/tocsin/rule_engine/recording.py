@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from tocsin.model.errors import InvalidInput
 from tocsin.model.labels import METRIC_NAME, Labels, Pairs
-from tocsin.model.sample import Sample
+from tocsin.model.series import Values
+from tocsin.rule_engine.ports import Answer
 
 
 class Recorded:
@@ -21,19 +20,19 @@ class Recorded:
         self._over = dict(labels) | {METRIC_NAME: name}
         self._kept: dict[Labels, Labels] = {}
 
-    def render(self, samples: Sequence[Sample]) -> tuple[tuple[Labels, ...], list[float]]:
+    def render(self, answer: Answer) -> tuple[tuple[Labels, ...], Values]:
         """Return the series to write and their values.
 
         Raises InvalidInput when two elements became the same series.
         """
-        kept = {s.labels: self._kept.get(s.labels) or s.labels.merged(self._over) for s in samples}
+        kept = {each: self._kept.get(each) or each.merged(self._over) for each in answer.labels}
         self._kept = kept
-        labels = tuple(kept[s.labels] for s in samples)
+        labels = tuple(kept[each] for each in answer.labels)
         if len(set(labels)) != len(labels):
             raise InvalidInput(
                 "vector contains metrics with the same labelset after applying rule labels"
             )
-        return labels, [s.value for s in samples]
+        return labels, answer.values
 
 
 def check_series_limit(count: int, limit: int) -> None:

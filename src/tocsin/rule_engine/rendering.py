@@ -12,11 +12,10 @@ from dataclasses import dataclass, field
 
 from tocsin.model.errors import InvalidInput, TocsinError
 from tocsin.model.labels import Labels
-from tocsin.model.sample import Sample
 from tocsin.model.tenant import TenantId
 from tocsin.rule_engine.alerting import Seen, alert_labels, by_labels
 from tocsin.rule_engine.definition import RuleDef
-from tocsin.rule_engine.ports import Queries
+from tocsin.rule_engine.ports import Answer, Queries
 from tocsin.templating.budget import Budget
 from tocsin.templating.data import alert_data, rule_text
 from tocsin.templating.engine import TemplateSet
@@ -50,7 +49,7 @@ class Lookups:
         for expr in sorted(self.wanted):
             try:
                 answer = await queries.instant(tenant, expr, at_ms=at_ms)
-                self.answers[expr] = [QuerySample(s.labels, s.value) for s in answer.samples]
+                self.answers[expr] = [QuerySample(*element) for element in answer.elements()]
             except TocsinError as error:
                 self.answers[expr] = str(error)
         self.wanted.clear()
@@ -80,13 +79,13 @@ class Expander:
             prometheus_functions(query=query, external_url=external_url), budget=Budget()
         )
 
-    def data(self, sample: Sample) -> object:
-        """Return what a template sees of one element."""
+    def data(self, metric: Labels, value: float) -> object:
+        """Return what a template sees of one element: its labels and its value."""
         return alert_data(
-            labels=sample.labels,
+            labels=metric,
             external_labels=self._external_labels,
             external_url=self._external_url,
-            value=sample.value,
+            value=value,
         )
 
     def expand(self, text: str, data: object) -> str:
@@ -115,42 +114,45 @@ class Renderer:
         self._expander = Expander(rule.name, external_labels, external_url, query=self._lookups)
 
     async def alerts(
-        self, tenant: TenantId, samples: Sequence[Sample], *, queries: Queries, at_ms: int
+        self, tenant: TenantId, answer: Answer, *, queries: Queries, at_ms: int
     ) -> dict[Labels, Seen]:
-        """Return the alerts that `samples` stand for, by label set.
+        """Return the alerts that the elements stand for, by label set.
 
         A text that fails becomes `<error expanding template: …>`, as upstream. Raises
-        InvalidInput when two samples became the same alert.
+        InvalidInput when two elements became the same alert.
         """
         self._lookups.reset()
-        found = self._all(samples)
+        found = self._all(answer)
         for _ in range(MAX_PASSES):
             if not self._lookups.wanted:
                 break
             await self._lookups.fetch(tenant, queries, at_ms=at_ms)
-            found = self._all(samples)
+            found = self._all(answer)
         if self._failures:
             self._failed(self._failures)
         return by_labels(found.values())
 
-    def _all(self, samples: Sequence[Sample]) -> dict[Labels, _Found]:
-        """Render every sample; one that is as it was in the last round is not rendered anew."""
+    def _all(self, answer: Answer) -> dict[Labels, _Found]:
+        """Render every element; one that is as it was in the last round is not rendered anew."""
         self._failures = 0
         known = {} if self._asks else self._kept
-        self._kept = {s.labels: self._same(known.get(s.labels), s) for s in samples}
+        self._kept = {
+            labels: self._same(known.get(labels), labels, value)
+            for labels, value in answer.elements()
+        }
         return self._kept
 
-    def _same(self, before: _Found | None, sample: Sample) -> _Found:
-        if before is not None and before[1].value == sample.value:
+    def _same(self, before: _Found | None, metric: Labels, value: float) -> _Found:
+        if before is not None and before[1].value == value:
             return before
-        return self._alert(sample)
+        return self._alert(metric, value)
 
-    def _alert(self, sample: Sample) -> _Found:
-        data = self._expander.data(sample)
+    def _alert(self, metric: Labels, value: float) -> _Found:
+        data = self._expander.data(metric, value)
         own = {name: self._text(text, data) for name, text in self._rule.labels}
         texts = ((name, self._text(text, data)) for name, text in self._rule.annotations.pairs)
-        labels = alert_labels(sample.labels, own, name=self._rule.name)
-        return labels, Seen(Labels(texts), sample.value)
+        labels = alert_labels(metric, own, name=self._rule.name)
+        return labels, Seen(Labels(texts), value)
 
     def _text(self, text: str, data: object) -> str:
         if "{{" not in text:

@@ -59,9 +59,9 @@ async def last_round(
     selector = f"{HEARTBEAT}{{rule_group={_quoted(group.key)}}}"
     expr = f"last_over_time({selector}[{format_duration(tolerance)}])"
     answer = await queries.instant(tenant, expr, at_ms=to_ms(before) - 1)
-    if not answer.samples:
+    if not answer.labels:
         return None
-    at = from_ms(round(answer.samples[0].value * 1000))
+    at = from_ms(round(float(answer.values[0]) * 1000))
     return at if at < before else None
 
 
@@ -71,7 +71,10 @@ async def remembered(
     """Return which alerts of `rule` were active in its last round, and since when."""
     expr = f"ALERTS_FOR_STATE{{{ALERT_NAME}={_quoted(rule.name)}}}"
     answer = await queries.instant(tenant, expr, at_ms=to_ms(down_at))
-    active = {s.labels.drop((METRIC_NAME,)): from_ms(round(s.value * 1000)) for s in answer.samples}
+    active = {
+        labels.drop((METRIC_NAME,)): from_ms(round(since_s * 1000))
+        for labels, since_s in answer.elements()
+    }
     return Remembered(down_at, rule.hold, grace, active)
 
 

@@ -119,7 +119,7 @@ class _Run:
         except TocsinError as error:
             self.failures.append(expr_error(case, str(error)))
             return
-        self._note(expr_failure(case, answer.samples, fuzzy=self.plan.fuzzy))
+        self._note(expr_failure(case, answer.elements(), fuzzy=self.plan.fuzzy))
 
     def _load(self, at: timedelta) -> Iterator[str]:
         """Store the samples up to `at`; yield what was refused."""

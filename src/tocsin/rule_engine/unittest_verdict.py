@@ -10,8 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tocsin.model.errors import InvalidInput
-from tocsin.model.labels import ALERT_NAME, Pairs
-from tocsin.model.sample import Sample
+from tocsin.model.labels import ALERT_NAME, Labels, Pairs
 from tocsin.promql.format import format_value
 from tocsin.promql.series_notation import read_pairs
 from tocsin.rule_engine.unittest_file import AlertTest, ExprTest
@@ -50,14 +49,14 @@ def alert_failure(case: AlertTest, got: Iterable[Fired]) -> str | None:
     )
 
 
-def expr_failure(case: ExprTest, got: Sequence[Sample], *, fuzzy: bool) -> str | None:
+def expr_failure(case: ExprTest, got: Iterable[tuple[Labels, float]], *, fuzzy: bool) -> str | None:
     """Return how an answer differs from the one expected, None if it does not."""
     try:
         expected = [(read_pairs(sample.labels), sample.value) for sample in case.exp_samples]
     except InvalidInput as error:
         return expr_error(case, str(error))
     expected.sort(key=_by_labels)
-    found = sorted(((sample.labels.pairs, sample.value) for sample in got), key=_by_labels)
+    found = sorted(((labels.pairs, value) for labels, value in got), key=_by_labels)
     if _same(expected, found, fuzzy=fuzzy):
         return None
     return f"{_asked(case)},\n        exp: {_samples(expected)}\n        got: {_samples(found)}"

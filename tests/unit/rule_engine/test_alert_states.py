@@ -156,7 +156,8 @@ def test_alerts_are_written_with_their_state_and_since_when() -> None:
 
 def test_resolved_alerts_are_not_written() -> None:
     history = History(AT_ONCE).at(0, A).at(1)
-    assert AlertSeries().render(history.active) == ((), [])
+    labels, values = AlertSeries().render(history.active)
+    assert (labels, values.tolist()) == ((), [])
 
 
 def test_a_steady_rule_gives_the_same_label_objects_again() -> None:

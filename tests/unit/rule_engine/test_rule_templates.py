@@ -9,7 +9,7 @@ from tocsin.model.tenant import tenant_id
 from tocsin.rule_engine.alerting import Seen
 from tocsin.rule_engine.config import Rule, RuleFile, RuleGroup, RuleSettings
 from tocsin.rule_engine.definition import RuleDef, groups_of
-from tocsin.rule_engine.fakes import FakeQueries
+from tocsin.rule_engine.fakes import FakeQueries, answer_of
 from tocsin.rule_engine.rendering import MAX_PASSES, Renderer
 
 ACME = tenant_id("acme")
@@ -36,7 +36,7 @@ class Bench:
         self.failures += count
 
     async def alerts(self, *samples: Sample) -> dict[Labels, Seen]:
-        return await self._renderer.alerts(ACME, samples, queries=self.queries, at_ms=7)
+        return await self._renderer.alerts(ACME, answer_of(samples), queries=self.queries, at_ms=7)
 
     async def annotations(self, value: float = 0.0) -> dict[str, str]:
         [seen] = (await self.alerts(Sample(UP, 7, value))).values()

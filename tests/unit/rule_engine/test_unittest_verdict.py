@@ -7,7 +7,6 @@ import msgspec
 import pytest
 
 from tocsin.model.labels import Labels
-from tocsin.model.sample import Sample
 from tocsin.model.settings import from_scalar
 from tocsin.rule_engine.unittest_file import AlertTest, ExprTest
 from tocsin.rule_engine.unittest_verdict import (
@@ -39,20 +38,20 @@ def test_samples_may_come_in_any_order() -> None:
     case = expr(
         exp_samples=[{"labels": 'x{i="b"}', "value": 2}, {"labels": 'x{i="a"}', "value": 1}]
     )
-    assert expr_failure(case, [Sample(A, 0, 1), Sample(B, 0, 2)], fuzzy=False) is None
-    assert expr_failure(case, [Sample(B, 0, 2), Sample(A, 0, 1)], fuzzy=False) is None
+    assert expr_failure(case, [(A, 1), (B, 2)], fuzzy=False) is None
+    assert expr_failure(case, [(B, 2), (A, 1)], fuzzy=False) is None
 
 
 @pytest.mark.parametrize(
     ("got", "shown"),
     [
         ([], "nil"),
-        ([Sample(A, 0, 2)], '{__name__="x", i="a"} 2'),
-        ([Sample(B, 0, 1)], '{__name__="x", i="b"} 1'),
-        ([Sample(A, 0, 1), Sample(B, 0, 1)], '{__name__="x", i="a"} 1, {__name__="x", i="b"} 1'),
+        ([(A, 2)], '{__name__="x", i="a"} 2'),
+        ([(B, 1)], '{__name__="x", i="b"} 1'),
+        ([(A, 1), (B, 1)], '{__name__="x", i="a"} 1, {__name__="x", i="b"} 1'),
     ],
 )
-def test_a_difference_is_told_with_both_sides(got: list[Sample], shown: str) -> None:
+def test_a_difference_is_told_with_both_sides(got: list[tuple[Labels, float]], shown: str) -> None:
     case = expr(expr='x{i="a"}', eval_time="90s", exp_samples=[{"labels": 'x{i="a"}', "value": 1}])
     assert expr_failure(case, got, fuzzy=False) == (
         '    expr: "x{i=\\"a\\"}", time: 1m30s,\n'
