@@ -17,7 +17,7 @@ from tocsin.promql.compensated import Means, add, tree_sum
 from tocsin.promql.errors import ExecutionError
 from tocsin.promql.format import format_value, general
 from tocsin.promql.grid import Bools, Floats, Grid, first_rows, numbered
-from tocsin.promql.grouping import Groups, blocks, group
+from tocsin.promql.grouping import Groups, blocks
 from tocsin.promql.literals import is_utf8, printable
 from tocsin.promql.quantiles import quantile
 from tocsin.promql.ranking import limited, limited_ratio, ranked
@@ -34,7 +34,7 @@ def aggregate(scope: Scope, node: Aggregate) -> Grid:
         return _count_values(scope, node)
     param = None if node.param is None else scope.scalar(node.param)
     grid = scope.vector(node.expr)
-    groups = group(grid, node.labels, without=node.without)
+    groups = scope.shaping.groups(grid, node.labels, without=node.without)
     if param is None:
         return _reduced(grid, groups, REDUCTIONS[node.op])
     match node.op:
@@ -162,7 +162,8 @@ def _count_values(scope: Scope, node: Aggregate) -> Grid:
         raise ExecutionError(f'invalid label name "{printable(name)}"')
     grid = scope.vector(node.expr)
     by = [label for label in node.labels if label != name]
-    groups = group(grid, (*node.labels, name) if node.without else by, without=node.without)
+    names = (*node.labels, name) if node.without else by
+    groups = scope.shaping.groups(grid, names, without=node.without)
     shown_label = "" if node.without and name in node.labels else name
     return _counted(grid, groups, shown_label)
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 
 from tocsin.promql.ast import Binary, BinaryOp
-from tocsin.promql.grid import Floats, Grid, stacked
-from tocsin.promql.matching import either, joined, signatures
+from tocsin.promql.grid import Floats, Grid
+from tocsin.promql.matching import either, joined
 from tocsin.promql.scope import Scope, Value
 
 _ARITHMETIC: dict[BinaryOp, Callable[[Floats, Floats], Floats]] = {
@@ -35,7 +35,7 @@ def binary(scope: Scope, node: Binary, left: Value, right: Value) -> Value:
     """Return the value of an infix operation on the values of its operands."""
     if isinstance(left, Grid) and isinstance(right, Grid):
         if node.op.is_set:
-            return _SETS[node.op](node, left, right)
+            return _SETS[node.op](scope, node, left, right)
         return _vectors(scope, node, left, right)
     if isinstance(left, Grid):
         return _with_scalar(scope, node, left, np.asarray(right), scalar_left=False)
@@ -51,38 +51,47 @@ def _with_scalar(
     left, right = (row, grid.values) if scalar_left else (grid.values, row)
     outcome = np.broadcast_to(_OPERATORS[node.op](left, right), grid.values.shape)
     if node.op.is_comparison and not node.return_bool:
-        return grid.where(outcome.astype(np.bool_)).compact()
-    return grid.with_values(outcome.astype(np.float64)).nameless(delayed=scope.delayed)
+        return scope.shaping.trim(grid.where(outcome.astype(np.bool_)))
+    return scope.shaping.nameless(grid.with_values(outcome.astype(np.float64)))
 
 
 def _vectors(scope: Scope, node: Binary, left: Grid, right: Grid) -> Grid:
-    pairs = joined(node, left, right)
+    pairs = joined(scope.shaping, node, left, right)
     outcome = _OPERATORS[node.op](pairs.left, pairs.right)
+    merged = scope.shaping.merged
     if node.op.is_comparison and not node.return_bool:
         kept = pairs.grid.with_values(pairs.left)
-        return kept.where(outcome.astype(np.bool_)).merged().compact()
+        return scope.shaping.trim(merged(kept.where(outcome.astype(np.bool_))))
     grid = pairs.grid.with_values(outcome.astype(np.float64))
-    if node.return_bool:
-        return grid.nameless(delayed=scope.delayed).merged()
-    return grid.merged()
+    return merged(scope.shaping.nameless(grid) if node.return_bool else grid)
 
 
-def _and(node: Binary, left: Grid, right: Grid) -> Grid:
-    ids, other, count = signatures(node.matching, left, right)
-    return left.where(either(right, other, count)[ids]).compact()
+def _and(scope: Scope, node: Binary, left: Grid, right: Grid) -> Grid:
+    found = scope.shaping.signatures(node.matching, left, right)
+    return scope.shaping.trim(left.where(either(right, found.right, found.count)[found.left]))
 
 
-def _unless(node: Binary, left: Grid, right: Grid) -> Grid:
-    ids, other, count = signatures(node.matching, left, right)
-    return left.where(~either(right, other, count)[ids]).compact()
+def _unless(scope: Scope, node: Binary, left: Grid, right: Grid) -> Grid:
+    found = scope.shaping.signatures(node.matching, left, right)
+    return scope.shaping.trim(left.where(~either(right, found.right, found.count)[found.left]))
 
 
-def _or(node: Binary, left: Grid, right: Grid) -> Grid:
-    ids, other, count = signatures(node.matching, left, right)
-    return stacked([left, right.where(~either(left, ids, count)[other]).compact()])
+def _or(scope: Scope, node: Binary, left: Grid, right: Grid) -> Grid:
+    found = scope.shaping.signatures(node.matching, left, right)
+    new = right.where(~either(left, found.left, found.count)[found.right])
+    return _under(scope, left, scope.shaping.trim(new))
 
 
-_SETS: dict[BinaryOp, Callable[[Binary, Grid, Grid], Grid]] = {
+def _under(scope: Scope, upper: Grid, lower: Grid) -> Grid:
+    return Grid(
+        scope.shaping.stacked_labels(upper.labels, lower.labels),
+        np.concatenate([upper.values, lower.values]),
+        np.concatenate([upper.present, lower.present]),
+        np.concatenate([upper.drop_name, lower.drop_name]),
+    )
+
+
+_SETS: dict[BinaryOp, Callable[[Scope, Binary, Grid, Grid], Grid]] = {
     BinaryOp.AND: _and,
     BinaryOp.OR: _or,
     BinaryOp.UNLESS: _unless,

@@ -38,6 +38,7 @@ from tocsin.promql.ports import SeriesSource
 from tocsin.promql.result import Answer, Result
 from tocsin.promql.scope import Scope, Steps, Value, regular
 from tocsin.promql.selectors import Samples, Span, Windows, instant
+from tocsin.promql.shaping import Shaping
 
 
 @dataclass(slots=True)
@@ -85,7 +86,7 @@ class Evaluation(Scope):
         self._query = query
         self.steps = steps
         self.mode: Mode = query.options.mode
-        self.delayed = query.options.delayed_name_removal
+        self.shaping = Shaping(delayed=query.options.delayed_name_removal)
         self.notes = query.notes
 
     def result(self, value: Answer) -> Result:
@@ -106,7 +107,7 @@ class Evaluation(Scope):
             case Paren():
                 return self.value(expr.expr)
             case VectorSelector():
-                return self.sampled(expr)[0].compact()
+                return self.shaping.trim(self.sampled(expr)[0])
             case Negation() | Binary():
                 return self._operator(expr)
             case Aggregate():
@@ -205,5 +206,5 @@ class Evaluation(Scope):
     def _negated(self, node: Negation) -> Value:
         value = self.value(node.expr)
         if isinstance(value, Grid):
-            return value.with_values(-value.values).nameless(delayed=self.delayed)
+            return self.shaping.nameless(value.with_values(-value.values))
         return -np.asarray(value)

@@ -44,7 +44,7 @@ def call(scope: Scope, node: Call) -> Grid | Floats:
 def _elementwise(function: Elementwise) -> Function:
     def run(scope: Scope, node: Call) -> Grid:
         grid = scope.vector(node.args[0])
-        return grid.with_values(function(grid.values)).nameless(delayed=scope.delayed)
+        return scope.shaping.nameless(grid.with_values(function(grid.values)))
 
     return run
 
@@ -54,7 +54,7 @@ def _date(function: Elementwise) -> Function:
         if not node.args:
             return Grid.single(function(scope.steps.times / 1000))
         grid = scope.vector(node.args[0])
-        return grid.with_values(function(grid.values)).nameless(delayed=scope.delayed)
+        return scope.shaping.nameless(grid.with_values(function(grid.values)))
 
     return run
 
@@ -75,8 +75,9 @@ def _windowed(scope: Scope, windows: Windows, kernel: Kernel, *, keep_name: bool
         np.broadcast_to(values, shape),
         np.broadcast_to(present, shape),
         samples.drop_name,
-    ).compact()
-    return grid if keep_name else grid.nameless(delayed=scope.delayed)
+    )
+    grid = scope.shaping.trim(grid)
+    return grid if keep_name else scope.shaping.nameless(grid)
 
 
 def _per_step(scope: Scope, expr: Expr) -> Windows:
@@ -138,7 +139,7 @@ def _round(scope: Scope, node: Call) -> Grid:
     grid = scope.vector(node.args[0])
     inverse = 1.0 / scope.scalar(node.args[1]) if len(node.args) > 1 else np.ones(1)
     values = np.floor(grid.values * inverse + 0.5) / inverse
-    return grid.with_values(values).nameless(delayed=scope.delayed)
+    return scope.shaping.nameless(grid.with_values(values))
 
 
 def _clamp(scope: Scope, node: Call) -> Grid:
@@ -146,19 +147,19 @@ def _clamp(scope: Scope, node: Call) -> Grid:
     grid = scope.vector(node.args[0])
     values = np.maximum(low, np.minimum(high, grid.values))
     kept = np.broadcast_to(~(high < low), grid.present.shape)
-    return grid.with_values(values).where(kept).compact().nameless(delayed=scope.delayed)
+    return scope.shaping.nameless(grid.with_values(values).where(kept).compact())
 
 
 def _clamp_min(scope: Scope, node: Call) -> Grid:
     grid = scope.vector(node.args[0])
     values = np.maximum(scope.scalar(node.args[1]), grid.values)
-    return grid.with_values(values).nameless(delayed=scope.delayed)
+    return scope.shaping.nameless(grid.with_values(values))
 
 
 def _clamp_max(scope: Scope, node: Call) -> Grid:
     grid = scope.vector(node.args[0])
     values = np.minimum(scope.scalar(node.args[1]), grid.values)
-    return grid.with_values(values).nameless(delayed=scope.delayed)
+    return scope.shaping.nameless(grid.with_values(values))
 
 
 def _vector(scope: Scope, node: Call) -> Grid:
@@ -192,7 +193,7 @@ def _timestamp(scope: Scope, node: Call) -> Grid:
     else:
         grid = scope.vector(operand)
         values = np.broadcast_to(scope.steps.times / 1000, grid.values.shape)
-    return grid.with_values(values).nameless(delayed=scope.delayed)
+    return scope.shaping.nameless(grid.with_values(values))
 
 
 def _sort(scope: Scope, node: Call) -> Grid:
@@ -223,7 +224,7 @@ def _absent_over_time(scope: Scope, node: Call) -> Grid:
 
 def _missing(scope: Scope, expr: Expr, found: Bools) -> Grid:
     ones = np.ones((1, scope.steps.count))
-    return Grid.of((_absent_labels(expr),), ones, ~found[None, :]).compact()
+    return Grid.of((_absent_labels(expr),), ones, ~found[None, :])
 
 
 def _absent_labels(expr: Expr) -> Labels:

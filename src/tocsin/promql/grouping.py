@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -20,14 +20,23 @@ class Groups:
     ids: Ints
     labels: tuple[Labels, ...]
     drop_name: Bools
+    _batches: list[tuple[Ints, Ints]] = field(default_factory=list, repr=False, compare=False)
 
     @property
     def count(self) -> int:
         """Return how many groups there are."""
         return len(self.labels)
 
-    def batches(self) -> Iterator[tuple[Ints, Ints]]:
-        """Yield the groups of each size: their numbers (n,), and their rows (n, size) in order."""
+    def batches(self) -> Sequence[tuple[Ints, Ints]]:
+        """Return the groups of each size: their numbers (n,), and their rows (n, size) in order.
+
+        Worked out once.
+        """
+        if not self._batches:
+            self._batches.extend(self._by_size())
+        return self._batches
+
+    def _by_size(self) -> Iterator[tuple[Ints, Ints]]:
         order = np.argsort(self.ids, kind="stable")
         sizes = np.bincount(self.ids, minlength=self.count)
         starts = np.cumsum(sizes) - sizes

@@ -15,14 +15,14 @@ import numpy as np
 from tocsin.model.labels import METRIC_NAME
 from tocsin.promql.aggregate import warn_quantile
 from tocsin.promql.ast import Call
+from tocsin.promql.bucket_layout import LE, BucketLayout
 from tocsin.promql.errors import ExecutionError
 from tocsin.promql.format import format_bound
-from tocsin.promql.grid import Bools, Floats, Grid, Ints, first_rows, numbered, stacked
-from tocsin.promql.grouping import Groups, blocks, group_but
-from tocsin.promql.literals import is_utf8, number, printable
+from tocsin.promql.grid import Bools, Floats, Grid, Ints, stacked
+from tocsin.promql.grouping import blocks
+from tocsin.promql.literals import is_utf8, printable
 from tocsin.promql.scope import Scope, text
 
-_LE = "le"
 _TOLERANCE = 1e-12  # relative; smaller steps back are rounding and corrected in silence
 _SMALLEST_NORMAL = 2.2250738585072014e-308
 
@@ -50,72 +50,44 @@ class Buckets:
 
 @dataclass(frozen=True, slots=True)
 class Histograms:
-    """The classic histograms of a vector: their metric names, buckets, and groups of buckets."""
+    """The classic histograms of a vector, and the counts of their buckets."""
 
-    names: tuple[str, ...]
+    layout: BucketLayout
     grid: Grid
-    groups: Groups
-    bounds: Floats
 
     def batches(self) -> Iterator[Buckets]:
         """Yield the buckets of equally large histograms."""
-        for numbers, rows, part, block, held in blocks(self.grid, self.groups):
+        for numbers, rows, part, block, held in blocks(self.grid, self.layout.groups):
             counts = block.copy()
-            bounds = np.broadcast_to(self.bounds[rows][:, :, None], block.shape)
+            bounds = np.broadcast_to(self.layout.bounds[rows][:, :, None], block.shape)
             if not held.all():
                 order = np.argsort(~held, axis=1, kind="stable")
                 bounds = np.take_along_axis(bounds, order, axis=1)
                 counts = np.take_along_axis(block, order, axis=1)
             yield Buckets(numbers, part, bounds, counts, held.sum(axis=1))
 
+    def answer(self, scope: Scope, values: Floats, present: Bools) -> Grid:
+        """Return a vector with one row for each histogram."""
+        groups = self.layout.groups
+        return scope.shaping.nameless(Grid(groups.labels, values, present, groups.drop_name))
+
 
 def histograms(scope: Scope, call: Call, argument: int) -> Histograms:
     """Return the histograms of a vector operand; elements with a bad `le` warn and count not."""
-    grid = scope.vector(call.args[argument]).compact()
-    bounds = [_bound(labels.value(_LE)) for labels in grid.labels]
-    for labels, bound in zip(grid.labels, bounds, strict=True):
-        if bound is None:
-            scope.notes.warn(
-                f'bucket label "le" is missing or has a malformed value of "{labels.value(_LE)}"'
-                + _for_metric(labels.value(METRIC_NAME)),
-                place=call.place(argument),
-            )
-    good = np.array([bound is not None for bound in bounds], dtype=np.bool_)
-    return _collected(grid.rows(good), [b for b in bounds if b is not None])
+    grid = scope.shaping.trim(scope.vector(call.args[argument]))
+    layout = scope.shaping.buckets(grid)
+    for row in layout.bad[grid.present[layout.bad].any(axis=1)].tolist():
+        labels = grid.labels[row]
+        scope.notes.warn(
+            f'bucket label "le" is missing or has a malformed value of "{labels.value(LE)}"'
+            + _for_metric(labels.value(METRIC_NAME)),
+            place=call.place(argument),
+        )
+    return Histograms(layout, layout.collected(grid))
 
 
 def _for_metric(name: str) -> str:
     return f' for metric name "{name}"' if name else ""
-
-
-def _bound(text_: str) -> float | None:
-    word = text_.lower().lstrip("+-")
-    try:
-        sign = -1.0 if text_.startswith("-") else 1.0
-        return sign * (float(word) if word in ("inf", "infinity", "nan") else number(word))
-    except ValueError:
-        return None
-
-
-def _collected(grid: Grid, bounds: list[float]) -> Histograms:
-    """Sort the rows by bound, join equal bounds by adding, and group by the other labels."""
-    by = group_but(grid, _LE)
-    order = np.lexsort((np.array(bounds), by.ids)) if bounds else np.zeros(0, dtype=np.int64)
-    sorted_bounds = np.array(bounds)[order]
-    keys = zip(by.ids[order].tolist(), sorted_bounds.tolist(), strict=True)
-    ids, count = numbered(keys)
-    first = first_rows(ids, count)
-    values = np.zeros((count, grid.values.shape[1]))
-    present = np.zeros(values.shape, dtype=np.bool_)
-    held = grid.present[order]
-    np.add.at(values, ids, np.where(held, grid.values[order], 0.0))
-    np.logical_or.at(present, ids, held)
-    rows = order[first]
-    joined = grid.rows(rows).with_values(values, present)
-    any_row = first_rows(by.ids, by.count)
-    names = tuple(grid.labels[i].value(METRIC_NAME) for i in any_row.tolist())
-    groups = Groups(by.ids[rows], by.labels, by.drop_name)
-    return Histograms(names, joined, groups, sorted_bounds[first])
 
 
 def histogram_quantile(scope: Scope, call: Call) -> Grid:
@@ -151,7 +123,7 @@ def _labelled(grid: Grid, name: str, q: Floats) -> Grid:
 
 
 def _quantiles(scope: Scope, found: Histograms, q: Floats, *, place: str) -> Grid:
-    shape = (found.groups.count, q.size)
+    shape = (found.layout.groups.count, q.size)
     values, present = np.zeros(shape), np.zeros(shape, dtype=np.bool_)
     for buckets in found.batches():
         fixed = _make_monotonic(buckets, strict=scope.mode == "3")
@@ -159,14 +131,13 @@ def _quantiles(scope: Scope, found: Histograms, q: Floats, *, place: str) -> Gri
             scope.notes.inform(
                 "input to histogram_quantile needed to be fixed for monotonicity (see https://"
                 "prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile)"
-                + _for_metric(found.names[number_]),
+                + _for_metric(found.layout.names[number_]),
                 place=place,
             )
         part = buckets.steps
         values[buckets.histograms, part] = _quantile(buckets, q[None, part])
         present[buckets.histograms, part] = buckets.held > 0
-    grid = Grid(found.groups.labels, values, present, found.groups.drop_name)
-    return grid.nameless(delayed=scope.delayed)
+    return found.answer(scope, values, present)
 
 
 def _make_monotonic(buckets: Buckets, *, strict: bool) -> Bools:
@@ -221,14 +192,13 @@ def histogram_fraction(scope: Scope, call: Call) -> Grid:
     """Return the share of observations between two bounds, interpolated within buckets."""
     lower, upper = scope.scalar(call.args[0]), scope.scalar(call.args[1])
     found = histograms(scope, call, 2)
-    shape = (found.groups.count, lower.size)
+    shape = (found.layout.groups.count, lower.size)
     values, present = np.zeros(shape), np.zeros(shape, dtype=np.bool_)
     for buckets in found.batches():
         part = buckets.steps
         values[buckets.histograms, part] = _fraction(buckets, lower[None, part], upper[None, part])
         present[buckets.histograms, part] = buckets.held > 0
-    grid = Grid(found.groups.labels, values, present, found.groups.drop_name)
-    return grid.nameless(delayed=scope.delayed)
+    return found.answer(scope, values, present)
 
 
 def _fraction(buckets: Buckets, lower: Floats, upper: Floats) -> Floats:

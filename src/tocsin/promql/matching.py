@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -27,15 +28,55 @@ class Pairs:
     grid: Grid
 
 
-def signatures(matching: Matching, left: Grid, right: Grid) -> tuple[Ints, Ints, int]:
-    """Return the signature numbers of both sides' rows, equal where they match; and how many."""
-    key = _signature(matching)
-    rows = [*left.labels, *right.labels]
-    ids, count = numbered(key(labels) for labels in rows)
-    return ids[: len(left.labels)], ids[len(left.labels) :], count
+@dataclass(frozen=True, slots=True)
+class Signatures:
+    """The numbers of the rows of both sides, equal where the rows match; and how many there are."""
+
+    left: Ints
+    right: Ints
+    count: int
 
 
-def _signature(matching: Matching) -> Callable[[Labels], object]:
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """Which rows of two vectors meet, whether they are present or not.
+
+    Pair i is row `many_rows[i]` with row `one_rows[i]`, and results in `labels[i]`. `many` and
+    `one` are the signature numbers of all rows. `one_repeats` tells that rows of the one side
+    share a signature, `clash` (pairs,) numbers pairs of which one may be present at a step, None
+    when no two can clash.
+    """
+
+    many: Ints
+    one: Ints
+    count: int
+    many_rows: Ints
+    one_rows: Ints
+    labels: tuple[Labels, ...]
+    one_repeats: bool
+    clash: Ints | None
+
+
+class Matcher(Protocol):
+    """Finds out who meets: see `shaping.Shaping`."""
+
+    def trim(self, grid: Grid) -> Grid:
+        """Leave out the rows that are nowhere present, where that makes later work less."""
+        ...
+
+    def matches(self, node: Binary, many: Grid, one: Grid) -> Matches:
+        """Return which rows of two vectors meet."""
+        ...
+
+
+def signatures(matching: Matching, left: Sequence[Labels], right: Sequence[Labels]) -> Signatures:
+    """Return the signature numbers of the rows of both sides."""
+    ids, count = numbered(map(signature(matching), (*left, *right)))
+    return Signatures(ids[: len(left)], ids[len(left) :], count)
+
+
+def signature(matching: Matching) -> Callable[[Labels], object]:
+    """Return what two rows must have in common to meet."""
     if matching.on:
         names = matching.labels
         return lambda labels: tuple([labels.value(name) for name in names])
@@ -50,44 +91,70 @@ def either(grid: Grid, ids: Ints, count: int) -> Bools:
     return found
 
 
-def joined(node: Binary, left: Grid, right: Grid) -> Pairs:
+def matches(node: Binary, many: Sequence[Labels], one: Sequence[Labels]) -> Matches:
+    """Return which rows of the many and the one side meet, by their labels alone."""
+    ids = signatures(node.matching, many, one)
+    m, o = _matched(ids.left, ids.right, ids.count)
+    labels = _result_labels(node, many, one, (m, o))
+    clash = ids.left[m]
+    if node.matching.cardinality is not Cardinality.ONE_TO_ONE:
+        clash, _ = numbered(zip(clash.tolist(), labels, strict=True))
+    return Matches(
+        many=ids.left,
+        one=ids.right,
+        count=ids.count,
+        many_rows=m,
+        one_rows=o,
+        labels=labels,
+        one_repeats=_repeats(ids.right),
+        clash=clash if _repeats(clash) else None,
+    )
+
+
+def joined(matcher: Matcher, node: Binary, left: Grid, right: Grid) -> Pairs:
     """Return the pairs of an arithmetic or comparison operator. Raises ExecutionError.
 
     At a step where one side has no element at all, nothing is checked and nothing results.
     """
     left, right = _filled(node.matching, left, right)
     both: Bools = np.any(left.present, axis=0) & np.any(right.present, axis=0)
-    left, right = left.where(both[None, :]).compact(), right.where(both[None, :]).compact()
+    if not both.all():
+        left, right = left.where(both[None, :]), right.where(both[None, :])
+    left, right = matcher.trim(left), matcher.trim(right)
     swapped = node.matching.cardinality is Cardinality.ONE_TO_MANY
     many, one = (right, left) if swapped else (left, right)
-    many_ids, one_ids, count = signatures(node.matching, many, one)
-    _check_one_side(node.matching, one, one_ids, count, side="left" if swapped else "right")
-    m, o = _matched(many_ids, one_ids, count)
+    found = matcher.matches(node, many, one)
+    if found.one_repeats:
+        _check_one_side(node.matching, one, found, side="left" if swapped else "right")
+    m, o = found.many_rows, found.one_rows
     present = many.present[m] & one.present[o]
-    alive = np.flatnonzero(present.any(axis=1))
-    m, o, present = m[alive], o[alive], present[alive]
-    grid = Grid(_result_labels(node, many, one, (m, o)), many.values[m], present, many.drop_name[m])
-    _check_many_side(node.matching, grid, many_ids[m], count)
+    grid = Grid(found.labels, many.values[m], present, many.drop_name[m])
+    if found.clash is not None:
+        _check_many_side(node.matching, grid, found.clash)
     if swapped:
         return Pairs(one.values[o], many.values[m], grid)
     return Pairs(many.values[m], one.values[o], grid)
+
+
+def _repeats(ids: Ints) -> bool:
+    return len(np.unique(ids)) < len(ids)
 
 
 def _filled(matching: Matching, left: Grid, right: Grid) -> tuple[Grid, Grid]:
     """Give each side an element of the fill value where only the other side has a signature."""
     if matching.fill_left is None and matching.fill_right is None:
         return left, right
-    left_ids, right_ids, count = signatures(matching, left, right)
-    on_left, on_right = either(left, left_ids, count), either(right, right_ids, count)
+    ids = signatures(matching, left.labels, right.labels)
+    on_left, on_right = either(left, ids.left, ids.count), either(right, ids.right, ids.count)
     sides = [left, right]
     if matching.fill_right is not None:
         extra = _fill(
-            matching, left, left_ids, value=matching.fill_right, missing=on_left & ~on_right
+            matching, left, ids.left, value=matching.fill_right, missing=on_left & ~on_right
         )
         sides[1] = stacked([right, extra])
     if matching.fill_left is not None:
         extra = _fill(
-            matching, right, right_ids, value=matching.fill_left, missing=on_right & ~on_left
+            matching, right, ids.right, value=matching.fill_left, missing=on_right & ~on_left
         )
         sides[0] = stacked([left, extra])
     return sides[0], sides[1]
@@ -111,10 +178,9 @@ def _matched(many_ids: Ints, one_ids: Ints, count: int) -> tuple[Ints, Ints]:
     return m, order[np.repeat(starts[many_ids], times) + within]
 
 
-def _check_one_side(matching: Matching, one: Grid, ids: Ints, count: int, *, side: str) -> None:
-    if len(np.unique(ids)) == len(ids):
-        return
-    crowd = _crowd(one, ids, count)
+def _check_one_side(matching: Matching, one: Grid, found: Matches, *, side: str) -> None:
+    ids = found.one
+    crowd = _crowd(one, ids, found.count)
     if not (crowd > 1).any():
         return
     step = int(np.flatnonzero((crowd > 1).any(axis=0))[0])
@@ -143,34 +209,30 @@ def _match_labels(matching: Matching, labels: Labels) -> Labels:
     return labels.drop((*matching.labels, METRIC_NAME))
 
 
-def _check_many_side(matching: Matching, grid: Grid, ids: Ints, count: int) -> None:
-    if matching.cardinality is Cardinality.ONE_TO_ONE:
-        if len(np.unique(ids)) < len(ids) and (_crowd(grid, ids, count) > 1).any():
-            raise ExecutionError(_MANY_TO_ONE)
-        return
-    numbers, distinct = numbered(zip(ids.tolist(), grid.labels, strict=True))
-    if distinct < len(numbers) and (_crowd(grid, numbers, distinct) > 1).any():
-        raise ExecutionError(_NOT_UNIQUE)
+def _check_many_side(matching: Matching, grid: Grid, clash: Ints) -> None:
+    if (_crowd(grid, clash, int(clash.max()) + 1) > 1).any():
+        one_to_one = matching.cardinality is Cardinality.ONE_TO_ONE
+        raise ExecutionError(_MANY_TO_ONE if one_to_one else _NOT_UNIQUE)
 
 
 def _result_labels(
-    node: Binary, many: Grid, one: Grid, pairs: tuple[Ints, Ints]
+    node: Binary, many: Sequence[Labels], one: Sequence[Labels], pairs: tuple[Ints, Ints]
 ) -> tuple[Labels, ...]:
     m, o = pairs
     matching = node.matching
     gone = () if node.op.is_comparison else (METRIC_NAME,)
     if matching.cardinality is not Cardinality.ONE_TO_ONE:
         include = matching.include
-        rows = (many.labels[i].drop(gone) if gone else many.labels[i] for i in m.tolist())
+        rows = (many[i].drop(gone) if gone else many[i] for i in m.tolist())
         if not include:
             return tuple(rows)
-        others = (one.labels[i] for i in o.tolist())
+        others = (one[i] for i in o.tolist())
         return tuple(
             labels.merged({name: other.value(name) for name in include})
             for labels, other in zip(rows, others, strict=True)
         )
     if matching.on:
         kept = frozenset(matching.labels) - frozenset(gone)
-        return tuple(many.labels[i].keep(kept) for i in m.tolist())
+        return tuple(many[i].keep(kept) for i in m.tolist())
     drop = (*matching.labels, *gone)
-    return tuple(many.labels[i].drop(drop) if drop else many.labels[i] for i in m.tolist())
+    return tuple(many[i].drop(drop) if drop else many[i] for i in m.tolist())

@@ -12,6 +12,7 @@ from tocsin.promql.grid import Floats, Grid, Ints
 from tocsin.promql.notes import Notes
 from tocsin.promql.parser import Mode
 from tocsin.promql.selectors import Windows
+from tocsin.promql.shaping import Shaping
 
 Value: TypeAlias = Grid | Floats | str  # vector, scalar per step (steps,), string
 
@@ -46,7 +47,7 @@ class Scope(Protocol):
 
     steps: Steps
     mode: Mode
-    delayed: bool
+    shaping: Shaping
     notes: Notes
 
     def vector(self, expr: Expr) -> Grid:
