@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from fnmatch import fnmatch
 
+import numpy as np
+
 from tocsin.metrics_collector.ports import (
     PLAIN,
     Family,
@@ -24,7 +26,7 @@ from tocsin.metrics_collector.ports import (
 from tocsin.model.errors import LimitExceeded, NotDurable, TocsinError, Unreachable
 from tocsin.model.labels import METRIC_NAME, Labels
 from tocsin.model.sample import Metadata, Sample
-from tocsin.model.series import Appended, Layout, Series, Values
+from tocsin.model.series import Appended, Columns, Layout, Resolved, Series, Values
 from tocsin.model.tenant import TenantId
 
 Points = list[tuple[int, float]]
@@ -34,7 +36,9 @@ Points = list[tuple[int, float]]
 class FakeSampleSink(SampleSink):
     """Keeps every sample per tenant and series, in the order in which they came.
 
-    While `broken` every method raises NotDurable.
+    While `broken` every method raises NotDurable. `barred` are label sets that `resolve`
+    refuses, and why; `asked` is how many label sets it was asked for in all. Refs hold until a
+    test raises `epoch`; they have gaps, so that nobody takes them for places in a list.
     """
 
     series: dict[TenantId, dict[Labels, Points]] = field(default_factory=dict)
@@ -43,6 +47,10 @@ class FakeSampleSink(SampleSink):
     windows: list[timedelta | None] = field(default_factory=list)
     refuse: dict[str, int] = field(default_factory=dict)
     broken: bool = False
+    barred: dict[Labels, str] = field(default_factory=dict)
+    asked: int = 0
+    epoch: int = 1
+    _numbers: dict[TenantId, dict[Labels, int]] = field(default_factory=dict)
 
     def append(self, tenant: TenantId, layout: Layout, ts_ms: int, values: Values) -> Appended:
         """Keep one value per series."""
@@ -77,6 +85,40 @@ class FakeSampleSink(SampleSink):
             kept.setdefault(each.labels, []).extend(points)
             stored += len(each.times)
         return Appended(stored, dict(self.refuse))
+
+    def resolve(self, tenant: TenantId, labels: Sequence[Labels]) -> Resolved:
+        """Number label sets; each epoch numbers them anew."""
+        self._check()
+        numbers = self._numbers.setdefault(tenant, {})
+        refs, refused = np.full(len(labels), -1, np.int32), dict[str, int]()
+        for at, each in enumerate(labels):
+            reason = self.barred.get(each)
+            if reason is not None:
+                refused[reason] = refused.get(reason, 0) + 1
+                continue
+            refs[at] = self.epoch + 3 * numbers.setdefault(each, len(numbers))
+        self.asked += len(labels)
+        return Resolved(self.epoch, refs, refused)
+
+    def append_refs(
+        self,
+        tenant: TenantId,
+        epoch: int,
+        columns: Columns,
+        *,
+        out_of_order_window: timedelta | None = None,
+    ) -> Appended | None:
+        """Keep samples by the refs of this epoch; `refuse` is told with every batch."""
+        self._check()
+        if epoch != self.epoch:
+            return None
+        self.windows.append(out_of_order_window)
+        known, kept = list(self._numbers[tenant]), self.series.setdefault(tenant, {})
+        samples = zip(columns.refs.tolist(), columns.times.tolist(), columns.values, strict=True)
+        for ref, ts_ms, value in samples:
+            labels = known[(ref - self.epoch) // 3]
+            kept.setdefault(labels, []).append((ts_ms, float(value)))
+        return Appended(len(columns.refs), dict(self.refuse))
 
     def set_metadata(self, tenant: TenantId, metric: str, metadata: Metadata) -> None:
         """Keep the metadata of a family."""
