@@ -34,6 +34,7 @@ _NO_MOUNT = re.compile(
     r"/(dev|proc|run/credentials/.+|sys|var/lib/docker/.+|var/lib/containers/storage/.+)(/.*)?"
 )
 _NO_DISK = re.compile(r"(z?ram|loop|fd|(h|s|v|xv)d[a-z]|nvme\d+n\d+p)\d+")
+_WEIGHTED_MS = 13  # column of /proc/diskstats, Linux Documentation/admin-guide/iostats
 _ABSENT = (OSError, NotImplementedError, RuntimeError)  # psutil where a platform has no such thing
 
 
@@ -122,9 +123,11 @@ def _load() -> Iterator[Family]:
 def _filesystems() -> Iterator[Family]:
     figures: dict[str, Rows] = {"size": [], "free": [], "avail": []}
     counts: dict[str, Rows] = {"files": [], "files_free": []}
+    readonly: Rows = []
     for labels, path in _mounts():
         with suppress(OSError):
             found = os.statvfs(path)
+            readonly.append((labels, float(bool(found.f_flag & os.ST_RDONLY))))
             block = found.f_frsize
             figures["size"].append((labels, float(found.f_blocks * block)))
             figures["free"].append((labels, float(found.f_bfree * block)))
@@ -135,6 +138,7 @@ def _filesystems() -> Iterator[Family]:
         yield family(f"node_filesystem_{name}_bytes", f"File system {name} in bytes.", rows)
     for name, rows in counts.items():
         yield family(f"node_filesystem_{name}", "File system inodes.", rows)
+    yield family("node_filesystem_readonly", "1 where a file system is read-only.", readonly)
 
 
 def _mounts() -> Iterator[tuple[dict[str, str], str]]:
@@ -170,6 +174,21 @@ def _disks() -> Iterator[Family]:
             if hasattr(disk, field)
         ]
         yield family(f"node_disk_{name}", f"Disk {field.replace('_', ' ')}.", rows)
+    yield from _disk_queues()
+
+
+def _disk_queues() -> Iterator[Family]:
+    """Return the seconds requests spent in each disk, waiting included: psutil leaves them out."""
+    path = Path("/proc/diskstats")
+    lines = path.read_text().splitlines() if path.exists() else []
+    disks = [fields for line in lines if len(fields := line.split()) > _WEIGHTED_MS]
+    rows = [
+        ({"device": fields[2]}, float(fields[_WEIGHTED_MS]) / 1000)
+        for fields in disks
+        if not _NO_DISK.fullmatch(fields[2])
+    ]
+    name = "node_disk_io_time_weighted_seconds_total"
+    yield family(name, "Seconds of I/O, times the requests under way.", rows)
 
 
 _NETWORK_FIGURES = (
@@ -206,6 +225,24 @@ def _kernel() -> Iterator[Family]:
         field, _, value = line.partition(" ")
         if field in _KERNEL_FIGURES:
             yield single(*_KERNEL_FIGURES[field], float(value))
+    yield from _oom_kills()
+    yield from _open_files()
+
+
+def _oom_kills() -> Iterator[Family]:
+    """Return how often the kernel ended a process for want of memory (Linux 4.13 and later)."""
+    for line in Path("/proc/vmstat").read_text().splitlines():
+        field, _, value = line.partition(" ")
+        if field == "oom_kill":
+            told = Metadata("counter", "Processes ended for want of memory.")
+            name = "node_vmstat_oom_kill"  # a counter, though its name does not say so
+            yield Family(name, told, ((Labels.of({METRIC_NAME: name}), float(value)),))
+
+
+def _open_files() -> Iterator[Family]:
+    allocated, _, maximum = Path("/proc/sys/fs/file-nr").read_text().split()
+    yield single("node_filefd_allocated", "File descriptors in use.", float(allocated))
+    yield single("node_filefd_maximum", "File descriptors there may be.", float(maximum))
 
 
 def _identity() -> Iterator[Family]:

@@ -1,12 +1,14 @@
 """The references of routes, metrics and files, compared with a server that runs.
 
-Run this file as a program to write the table of metrics anew.
+Run this file as a program to write the table of metrics anew, and what the metric catalogue has
+of them.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import re
 import sqlite3
 import tempfile
@@ -25,17 +27,36 @@ from tocsin.app.overrides import Overrides
 from tocsin.cli.home import Home
 from tocsin.cli.init import write_first_configuration
 from tocsin.config_loader.load import load
+from tocsin.metrics_collector.catalogue import catalogue
+from tocsin.model.catalogue import Unit
 from tocsin.model.labels import Labels
 from tocsin.model.sample import Sample
 from tocsin.model.tenant import TenantId
 
-REFERENCE = Path(__file__).resolve().parents[3] / "docs" / "reference"
+PROJECT = Path(__file__).resolve().parents[3]
+REFERENCE = PROJECT / "docs" / "reference"
+CATALOGUE = PROJECT / "src/tocsin/metrics_collector/known_metrics/tocsin.yml"
 ROUTES = REFERENCE / "http-api.md"
 METRICS = REFERENCE / "metrics.md"
 FILES = REFERENCE / "files.md"
 MARK = "<!-- Written by tests/integration/docs/test_server_reference.py; do not edit below. -->"
 CONFIG = "tenant: docs\nserver: {auth: none, listen: ['127.0.0.1:0']}\n"
 
+CATALOGUE_HEAD = """\
+# What Tocsin says of itself at /metrics, and to tenants with `self_metrics`. Written by
+# tests/integration/docs/test_server_reference.py; do not edit. The label `tenant` goes without
+# saying.
+source: Tocsin
+metrics:
+"""
+UNITS = (
+    ("_timestamp_seconds", Unit.TIMESTAMP),
+    ("_seconds", Unit.SECONDS),
+    ("_bytes", Unit.BYTES),
+    ("_ratio", Unit.RATIO),
+    ("_info", Unit.BOOLEAN),
+    ("_successful", Unit.BOOLEAN),
+)
 TABLES = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
 
 Route = tuple[str, str, str]
@@ -61,6 +82,17 @@ async def test_every_metric_is_in_the_reference(door: Door) -> None:
     assert generated == rendered(door), again
     known = set(re.findall(r"^\| `([a-z_]+)` \|", generated, re.MULTILINE))
     assert named_in(by_hand) <= known, "the words above the table name a metric that is gone"
+
+
+async def test_every_metric_of_ours_is_in_the_catalogue_as_it_is(door: Door) -> None:
+    again = "write it anew: python tests/integration/docs/test_server_reference.py"
+    assert CATALOGUE.read_text() == catalogued(door), again
+    known = catalogue()
+    for name, kind, labels, _ in families(door):
+        entry = known.find(name) or known.find(f"{name}_count")
+        assert entry is not None or name == "python_info", f"{name} is not in the catalogue"
+        assert entry is None or entry.type == kind, f"{name} is a {kind}"
+        assert entry is None or {f"`{label}`" for label in entry.labels} <= set(labels.split(", "))
 
 
 async def test_every_file_of_a_data_directory_is_in_the_reference(tmp_path: Path) -> None:
@@ -151,6 +183,31 @@ def families(door: Door) -> Iterator[tuple[str, str, str, str]]:
             yield name, metric.type, ", ".join(f"`{each}`" for each in labels), metric.documentation
 
 
+def catalogued(door: Door) -> str:
+    """Return the catalogue's file of our own metrics."""
+    own = [f for f in sorted(families(door)) if f[0].startswith(("tocsin_", "alertmanager_"))]
+    return CATALOGUE_HEAD + "".join(map(as_entry, own))
+
+
+def as_entry(family: tuple[str, str, str, str]) -> str:
+    """Return the entry of one family; the label `tenant` goes without saying."""
+    name, kind, labels, text = family
+    names = [label.strip("`") for label in labels.split(", ") if label not in ("", "`tenant`")]
+    listed = f"    labels: [{', '.join(names)}]\n" if names else ""
+    return (
+        f"  - name: {name}\n    type: {kind}\n    unit: {unit_of(name, kind)}\n"
+        f"{listed}    help: {json.dumps(text)}\n"
+    )
+
+
+def unit_of(name: str, kind: str) -> Unit:
+    """Return the unit that the name of a metric says."""
+    for ending, unit in UNITS:
+        if name.endswith(ending):
+            return unit
+    return Unit.EVENTS if kind == "counter" else Unit.COUNT
+
+
 def of_samples(metric: Metric) -> tuple[str, ...]:
     """Return the label names that the samples of a family bear."""
     return tuple(sorted({name for sample in metric.samples for name in sample.labels}))
@@ -167,6 +224,7 @@ async def write() -> None:
         async with running(Path(folder)) as runtime:
             by_hand = METRICS.read_text().partition(MARK)[0]
             METRICS.write_text(by_hand + MARK + rendered(runtime.desk.door))
+            CATALOGUE.write_text(catalogued(runtime.desk.door))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import time
 
+from tocsin.metrics_collector.catalogue import catalogue
 from tocsin.metrics_collector.config import SystemMetricsConfig
 from tocsin.metrics_collector.fakes import FakeSampleSink
 from tocsin.metrics_collector.instruments import MetricInstruments
@@ -24,6 +25,9 @@ ALWAYS = {
     "node_filesystem_size_bytes",
     "node_filesystem_free_bytes",
     "node_filesystem_avail_bytes",
+    "node_filesystem_readonly",
+    "node_filefd_allocated",
+    "node_filefd_maximum",
     "node_network_receive_bytes_total",
     "node_network_transmit_drop_total",
     "node_boot_time_seconds",
@@ -49,6 +53,16 @@ def test_the_figures_are_plausible() -> None:
     assert abs(by_name["node_time_seconds"] - time.time()) < 60
     assert 0 < by_name["node_boot_time_seconds"] <= by_name["node_time_seconds"]
     assert all(value >= 0 for value in values)
+
+
+def test_every_figure_is_in_the_catalogue_or_a_field_of_the_memory() -> None:
+    known = catalogue()
+    for found in read_host():
+        entry = known.find(found.name)
+        assert entry or found.name.startswith("node_memory_"), found.name
+        assert entry is None or entry.type == found.metadata.type
+        bears = {name for labels, _ in found.samples for name in labels} - {"__name__"}
+        assert entry is None or not bears or set(entry.labels) <= bears
 
 
 def test_the_root_file_system_is_there_even_in_a_container() -> None:

@@ -1,6 +1,7 @@
 """Counters, gauges and histograms of a program."""
 
 import threading
+from collections.abc import Callable
 
 import pytest
 
@@ -144,3 +145,57 @@ def test_families_are_named_as_their_series(metrics: MetricsCollector) -> None:
         ("a_total", "counter", "Help."),
         ("b", "gauge", ""),
     ]
+
+
+def test_a_metric_of_the_catalogue_needs_only_its_name(
+    metrics: MetricsCollector, sink: FakeProcessSink
+) -> None:
+    metrics.counter("recommendation_clicks_total").labels(surface="home", model="als").inc()
+    metrics.gauge("user_active_sessions").set(3)
+    metrics.histogram("ml_model_inference_duration_seconds").labels(model="als").observe(0.2)
+    found = sink.samples()
+    assert found[series("recommendation_clicks_total", surface="home", model="als")] == 1
+    assert found[series("user_active_sessions")] == 3
+    assert found[series("ml_model_inference_duration_seconds_count", model="als")] == 1
+    families = {family.name: family for family in metrics.read()}
+    assert families["user_active_sessions"].metadata.help == "Sessions that are open now."
+
+
+def test_a_counter_is_the_same_with_and_without_its_ending(metrics: MetricsCollector) -> None:
+    metrics.inc("playlist_saves")
+    assert metrics.counter("playlist_saves_total") is metrics.counter("playlist_saves")
+
+
+def a_gauge_for_a_counter(metrics: MetricsCollector) -> None:
+    metrics.set("playlist_saves", 1)
+
+
+def a_label_too_few(metrics: MetricsCollector) -> None:
+    metrics.inc("ml_model_predictions", model="a")
+
+
+@pytest.mark.parametrize(
+    ("use", "why"),
+    [
+        (a_gauge_for_a_counter, "the catalogue has a counter, this is a gauge"),
+        (a_label_too_few, "the catalogue has the labels outcome"),
+    ],
+)
+def test_a_use_unlike_the_catalogue_is_warned_of_once(
+    metrics: MetricsCollector,
+    caplog: pytest.LogCaptureFixture,
+    use: Callable[[MetricsCollector], None],
+    why: str,
+) -> None:
+    use(metrics)
+    use(metrics)
+    [told] = caplog.records
+    assert vars(told)["fields"]["why"] == why
+
+
+def test_labels_of_its_own_and_names_of_its_own_are_no_ones_business(
+    metrics: MetricsCollector, caplog: pytest.LogCaptureFixture
+) -> None:
+    metrics.inc("playlist_saves", surface="home")
+    metrics.inc("of_my_own", x=1)
+    assert caplog.records == []
