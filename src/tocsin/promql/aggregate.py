@@ -36,7 +36,7 @@ def aggregate(scope: Scope, node: Aggregate) -> Grid:
     grid = scope.vector(node.expr)
     groups = scope.shaping.groups(grid, node.labels, without=node.without)
     if param is None:
-        return _reduced(grid, groups, REDUCTIONS[node.op])
+        return reduced(grid, groups, REDUCTIONS[node.op])
     match node.op:
         case "topk" | "bottomk":
             return ranked(grid, groups, param, largest=node.op == "topk")
@@ -48,7 +48,8 @@ def aggregate(scope: Scope, node: Aggregate) -> Grid:
     return _quantiles(grid, groups, param)
 
 
-def _reduced(grid: Grid, groups: Groups, reduction: Reduction) -> Grid:
+def reduced(grid: Grid, groups: Groups, reduction: Reduction) -> Grid:
+    """Return one row for each group: `reduction` of its members."""
     shape = (groups.count, grid.values.shape[1])
     values, present = np.zeros(shape), np.zeros(shape, dtype=np.bool_)
     for numbers, _, part, block, held in blocks(grid, groups):
@@ -145,7 +146,7 @@ def _quantiles(grid: Grid, groups: Groups, q: Floats) -> Grid:
         nans = (held & np.isnan(block)).sum(axis=1)
         return quantile(q[None, :], padded, number, nans)
 
-    return _reduced(grid, groups, reduction)
+    return reduced(grid, groups, reduction)
 
 
 def warn_quantile(scope: Scope, q: Floats, *, place: str) -> None:

@@ -24,7 +24,8 @@ from tocsin.promql.scope import Steps, regular
 from tocsin.promql.selectors import Windows
 
 
-def _never() -> bool:
+def never() -> bool:
+    """Tell that there is no deadline."""
     return False
 
 
@@ -34,6 +35,11 @@ class Engine:
     def __init__(self, source: SeriesSource, *, options: Options | None = None) -> None:
         self._source = source
         self._options = options or Options()
+
+    @property
+    def options(self) -> Options:
+        """Return the semantics and budgets."""
+        return self._options
 
     def parse(self, text: str) -> Expr:
         """Return the tree of `text` in the engine's dialect. Raises ParseError."""
@@ -46,7 +52,7 @@ class Engine:
         expr: str | Expr,
         *,
         at_ms: int,
-        expired: Callable[[], bool] = _never,
+        expired: Callable[[], bool] = never,
     ) -> Result:
         """Return the value of `expr` at one time. `expired` tells whether the deadline has passed.
 
@@ -66,7 +72,7 @@ class Engine:
         start_ms: int,
         end_ms: int,
         step_ms: int,
-        expired: Callable[[], bool] = _never,
+        expired: Callable[[], bool] = never,
     ) -> Result:
         """Return the values of `expr` from start to end (inclusive), as a Matrix.
 

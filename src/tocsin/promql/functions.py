@@ -98,13 +98,18 @@ def _counter(kernel: Kernel) -> Function:
 
 def _inform_of_names(scope: Scope, node: Call, windows: Windows, present: Bools) -> None:
     for row in np.flatnonzero(present.any(axis=1)).tolist():
-        name = windows.samples.labels[row].value(METRIC_NAME)
-        if name and not name.endswith(_COUNTER_SUFFIXES):
-            scope.notes.inform(
-                "metric might not be a counter, name does not end in "
-                f'_total/_sum/_count/_bucket: "{name}"',
-                place=node.place(0),
-            )
+        inform_of_name(scope, node, windows.samples.labels[row])
+
+
+def inform_of_name(scope: Scope, node: Call, labels: Labels) -> None:
+    """Say so when a metric whose rate is taken is not named like a counter."""
+    name = labels.value(METRIC_NAME)
+    if name and not name.endswith(_COUNTER_SUFFIXES):
+        scope.notes.inform(
+            "metric might not be a counter, name does not end in "
+            f'_total/_sum/_count/_bucket: "{name}"',
+            place=node.place(0),
+        )
 
 
 def _predict_linear(scope: Scope, node: Call) -> Grid:

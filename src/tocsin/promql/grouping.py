@@ -50,7 +50,7 @@ def group(grid: Grid, labels: Sequence[str], *, without: bool = False) -> Groups
     if not labels and not without:
         ids, count = np.zeros(len(grid.labels), dtype=np.int64), min(1, len(grid.labels))
         return Groups(ids, (EMPTY,) * count, np.zeros(count, dtype=np.bool_))
-    key, reduced = _without(labels) if without else _by(labels)
+    key, reduced = by_key(labels, without=without)
     ids, count = numbered(key(row) for row in grid.labels)
     first = first_rows(ids, count)
     names = tuple(reduced(grid.labels[i]) for i in first.tolist())
@@ -69,6 +69,11 @@ def group_but(grid: Grid, name: str) -> Groups:
 
 _Key = Callable[[Labels], object]
 _Reduce = Callable[[Labels], Labels]
+
+
+def by_key(labels: Sequence[str], *, without: bool) -> tuple[_Key, _Reduce]:
+    """Return what the rows of a group have in common, and the labels of the group."""
+    return _without(labels) if without else _by(labels)
 
 
 def _by(names: Sequence[str]) -> tuple[_Key, _Reduce]:

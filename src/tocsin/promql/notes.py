@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
+Noted: TypeAlias = tuple[tuple[str, ...], tuple[str, ...]]  # warnings and infos
+
 
 class Notes:
     """Collects what a query has to say beside its result."""
@@ -27,3 +31,16 @@ class Notes:
     def infos(self) -> tuple[str, ...]:
         """Return the infos so far."""
         return tuple(self._infos)
+
+    def mark(self) -> tuple[int, int]:
+        """Return where the notes are now, for `since`."""
+        return len(self._warnings), len(self._infos)
+
+    def since(self, mark: tuple[int, int]) -> Noted:
+        """Return what was added since a mark."""
+        return self.warnings[mark[0] :], self.infos[mark[1] :]
+
+    def replay(self, noted: Noted) -> None:
+        """Add what was noted before."""
+        self._warnings.update(dict.fromkeys(noted[0]))
+        self._infos.update(dict.fromkeys(noted[1]))

@@ -11,7 +11,7 @@ from tocsin.promql.grid import Bools, Floats, Ints
 from tocsin.promql.selectors import Samples, Windows
 from tocsin.promql.windowed import Windowed
 
-_THRESHOLD = 1.1  # of the average gap: an edge farther away is not reached by extrapolation
+THRESHOLD = 1.1  # of the average gap: an edge farther away is not reached by extrapolation
 
 
 def rate(windows: Windows) -> Windowed:
@@ -136,7 +136,7 @@ def _factor(windows: Windows, first: Ints, last: Ints, to_zero: Floats) -> Float
     average = sampled / (last - first)
     to_start = (times[first] - span.start[None, :]) / 1000
     to_end = (span.end[None, :] - times[last]) / 1000
-    limit = average * _THRESHOLD
+    limit = average * THRESHOLD
     if span.closed:  # Prometheus 2 looks at the zero point before the threshold
         to_start = np.minimum(to_start, to_zero)
         to_start = np.where(to_start >= limit, average / 2, to_start)

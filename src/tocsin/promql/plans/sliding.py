@@ -1,0 +1,231 @@
+"""Sums over a window that moves: what enters is added, what leaves is taken off.
+
+So an hour or six of samples costs as much as one row. The sums are compensated (Neumaier), and
+every element is summed anew once in a window's length, a few in each round, so that rounding
+cannot pile up. Samples that are missing or stale count for nothing, on the way in and out; an
+infinity or a NaN would spoil a sum for ever, so while one is in the window the element is left
+to the ordinary function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import numpy as np
+
+from tocsin.model.ring import ABSENT_BITS
+from tocsin.model.sample import STALE_BITS
+from tocsin.promql import over_time, trend
+from tocsin.promql.compensated import add
+from tocsin.promql.grid import Bools, Floats, Ints
+from tocsin.promql.plans.extract import extract
+from tocsin.promql.plans.kernels import Asked, Column, patched
+from tocsin.promql.plans.view import times_of
+from tocsin.promql.windowed import Kernel
+
+Terms: TypeAlias = Callable[[Ints, Floats, Floats], tuple[Floats, ...]]
+"""Times (ms), values and each element's reference value to what is summed."""
+
+_FEW = 8  # rows that may enter or leave before summing anew is less work
+_SPOILS = 2.0**52  # a term so many times the sum leaves nothing of it
+_SECOND = 1000.0
+
+
+class Sliding:
+    """Sums of some terms over one window of one view.
+
+    `totals[k]` and `carries[k]` (elements,) add up to the sum of term k, `count` says of how
+    many samples.
+    """
+
+    def __init__(self, terms: Terms, number: int, *, centred: bool) -> None:
+        """Sum `number` terms; `centred` takes a reference off each value first."""
+        self._terms = terms
+        self._number = number
+        self._centred = centred
+        self._epoch = -1
+        self._turn = 0
+        self._forget(0)
+
+    def _forget(self, elements: int) -> None:
+        self.totals = [np.zeros(elements) for _ in range(self._number)]
+        self.carries = [np.zeros(elements) for _ in range(self._number)]
+        self.count: Floats = np.zeros(elements)
+        self.reference: Floats = np.zeros(elements)
+        self._spoilt: Ints = np.full(elements, -1, dtype=np.int64)
+        self._first: Ints = np.zeros(0, dtype=np.int64)
+        self._last: Ints = np.zeros(0, dtype=np.int64)
+
+    def follow(self, asked: Asked) -> Ints:
+        """Move to the window asked for; return the elements that must be left alone."""
+        if self._moves(asked):
+            self._step(asked)
+            self._renew(asked, self._share(asked))
+        else:
+            self._forget(len(asked.view.labels))
+            self._epoch = asked.view.epoch
+            self._renew(asked, np.arange(len(asked.view.labels)))
+        self._first, self._last = asked.window.first, asked.window.last
+        spoilt: Ints = np.flatnonzero(self._spoilt >= asked.window.first.take(asked.view.clock))
+        return spoilt
+
+    def _moves(self, asked: Asked) -> bool:
+        """Tell whether the window is the last one moved on by some rows."""
+        window = asked.window
+        if self._epoch != asked.view.epoch or len(self.count) != len(asked.view.labels):
+            return False
+        if len(self._first) != len(window.first):
+            return False
+        begun, ended = window.first - self._first, window.last - self._last
+        near = (begun >= 0) & (begun <= _FEW) & (ended >= 0) & (ended <= _FEW)
+        return bool(near.all())
+
+    def _step(self, asked: Asked) -> None:
+        window = asked.window
+        dirty = np.zeros(len(self.count), dtype=np.bool_)
+        self._rows(asked, self._last + 1, window.last, sign=1.0, dirty=dirty)
+        self._rows(asked, self._first, window.first - 1, sign=-1.0, dirty=dirty)
+        if dirty.any():
+            self._renew(asked, np.flatnonzero(dirty))
+
+    def _rows(self, asked: Asked, start: Ints, end: Ints, *, sign: float, dirty: Bools) -> None:
+        """Add or take off the rows from `start` to `end`, which are by clock."""
+        view = asked.view
+        rows = start
+        while (active := rows <= end).any():
+            values = view.values(rows)
+            held = np.isfinite(values)
+            if not active.all():
+                held &= active.take(view.clock)
+            if sign > 0:
+                self._note_spoilt(asked, rows, active, values)
+            times = times_of(view.ring, rows).take(view.clock)
+            self._add(times, np.where(held, values, 0.0), held, sign=sign, dirty=dirty)
+            rows = rows + active
+
+    def _add(self, times: Ints, values: Floats, held: Bools, *, sign: float, dirty: Bools) -> None:
+        all_held = bool(held.all())
+        for k, term in enumerate(self._terms(times, values, self.reference)):
+            signed = sign * (term if all_held else np.where(held, term, 0.0))
+            dirty |= np.abs(signed) > _SPOILS * np.abs(self.totals[k] + signed)
+            add(self.totals[k], self.carries[k], signed)
+        self.count += sign * held
+
+    def _note_spoilt(self, asked: Asked, rows: Ints, active: Bools, values: Floats) -> None:
+        odd = np.flatnonzero(~np.isfinite(values) & active.take(asked.view.clock))
+        if odd.size:
+            bits = values[odd].view(np.int64)
+            worse = odd[(bits != ABSENT_BITS) & (bits != STALE_BITS)]
+            self._spoilt[worse] = rows[asked.view.clock[worse]]
+
+    def _share(self, asked: Asked) -> Ints:
+        """Return the elements whose turn it is to be summed anew."""
+        elements = len(self.count)
+        rows = max(1, int(asked.window.count.max(initial=1)))
+        share = -(-elements // rows)
+        start = self._turn if self._turn < elements else 0
+        self._turn = start + share
+        return np.arange(start, min(start + share, elements))
+
+    def _renew(self, asked: Asked, chosen: Ints) -> None:
+        """Sum some elements anew."""
+        windows, kept = extract(asked.view, asked.window, chosen)
+        self.count[chosen] = 0.0
+        for total, carry in zip(self.totals, self.carries, strict=True):
+            total[chosen] = carry[chosen] = 0.0
+        if not kept.size:
+            return
+        samples, starts = windows.samples, windows.lo[:, 0]
+        finite = np.isfinite(samples.values)
+        values = samples.values if finite.all() else np.where(finite, samples.values, 0.0)
+        sizes = windows.hi[:, 0] - starts
+        if self._centred:
+            self.reference[kept] = values[windows.hi[:, 0] - 1]
+        self.count[kept] = np.add.reduceat(finite.astype(np.float64), starts)
+        reference = np.repeat(self.reference[kept], sizes)
+        for k, term in enumerate(self._terms(samples.times, values, reference)):
+            exact = np.where(finite, term, 0.0).astype(np.longdouble)
+            sums = np.add.reduceat(exact, starts)
+            self.totals[k][kept] = sums.astype(np.float64)
+            self.carries[k][kept] = (sums - self.totals[k][kept]).astype(np.float64)
+        if not finite.all():
+            bad = kept[np.logical_or.reduceat(~finite, starts)]
+            self._spoilt[bad] = asked.window.last[asked.view.clock[bad]]
+
+    def sums(self) -> list[Floats]:
+        """Return the sum of each term (elements,)."""
+        return [total + carry for total, carry in zip(self.totals, self.carries, strict=True)]
+
+
+def _plain(_times: Ints, values: Floats, _reference: Floats) -> tuple[Floats, ...]:
+    return (values,)
+
+
+class SumOverTime:
+    """sum_over_time and avg_over_time of one window of one view."""
+
+    def __init__(self) -> None:
+        self._sums = Sliding(_plain, 1, centred=False)
+
+    def sum(self, asked: Asked) -> Column:
+        """Return the compensated sum."""
+        others = self._sums.follow(asked)
+        column = self._sums.sums()[0], self._sums.count > 0
+        return patched(asked, column, others, over_time.sum_) if others.size else column
+
+    def avg(self, asked: Asked) -> Column:
+        """Return the mean."""
+        others = self._sums.follow(asked)
+        number = np.maximum(self._sums.count, 1)
+        mean = self._sums.totals[0] / number + self._sums.carries[0] / number
+        others = np.union1d(others, np.flatnonzero(~np.isfinite(mean)))
+        column = mean, self._sums.count > 0
+        return patched(asked, column, others, over_time.avg) if others.size else column
+
+
+class Trend:
+    """deriv and predict_linear of one window of one view: a least-squares line that moves.
+
+    Times count from an origin near the window, values from one of their own, so that little
+    is lost where they cancel out.
+    """
+
+    def __init__(self) -> None:
+        self._origin_ms = 0
+        self._sums = Sliding(self._terms, 4, centred=True)
+
+    def _terms(self, times: Ints, values: Floats, reference: Floats) -> tuple[Floats, ...]:
+        x = (times - self._origin_ms) / _SECOND
+        y = values - reference
+        return x, y, x * y, x * x
+
+    def _line(self, asked: Asked) -> tuple[Floats, Floats, Ints]:
+        """Return slope (per second), the value at the end of the window, and who is neither."""
+        window = asked.window
+        if not 0 <= window.end_ms - self._origin_ms <= window.end_ms - window.start_ms:
+            self._origin_ms = window.end_ms
+            self._sums = Sliding(self._terms, 4, centred=True)
+        others = self._sums.follow(asked)
+        x, y, xy, xx = self._sums.sums()
+        n = np.maximum(self._sums.count, 1)
+        slope = (xy - x * y / n) / (xx - x * x / n)
+        at_origin = self._sums.reference + (y / n - slope * (x / n))
+        ahead = (window.end_ms - self._origin_ms) / _SECOND
+        return slope, at_origin + slope * ahead, others
+
+    def deriv(self, asked: Asked) -> Column:
+        """Return the slope per second."""
+        slope, _, others = self._line(asked)
+        return self._answer(asked, slope, others, trend.deriv)
+
+    def predict(self, asked: Asked, at_ms: int, ahead_s: float) -> Column:
+        """Return the value `ahead_s` after `at_ms`."""
+        slope, end, others = self._line(asked)
+        after = (at_ms - asked.window.end_ms) / _SECOND
+        kernel = trend.predict_at(np.array([at_ms]), np.array([ahead_s]))
+        return self._answer(asked, end + slope * (after + ahead_s), others, kernel)
+
+    def _answer(self, asked: Asked, values: Floats, others: Ints, slow: Kernel) -> Column:
+        column = values, self._sums.count >= 2
+        return patched(asked, column, others, slow) if others.size else column
