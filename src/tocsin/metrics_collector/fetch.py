@@ -1,14 +1,16 @@
-"""HTTP for scraping, by aiohttp: one connection pool for every target."""
+"""HTTP for scraping and for backends, by aiohttp: one connection pool for all of them."""
 
 from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
+from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import aiohttp
 
+from tocsin.metrics_collector.backend.ports import Exchange, Outgoing
 from tocsin.metrics_collector.ports import PLAIN, Fetch, FetchOptions, Page
 from tocsin.model.errors import LimitExceeded, Unreachable
 
@@ -17,8 +19,8 @@ _REDIRECTS = frozenset((301, 302, 303, 307, 308))
 _CHUNK = 64 << 10
 
 
-class AiohttpFetch(Fetch):
-    """Fetches pages. Make it anywhere, use it on one event loop, `close()` it there."""
+class AiohttpFetch(Fetch, Exchange):
+    """Goes out over HTTP. Make it anywhere, use it on one event loop, `close()` it there."""
 
     def __init__(self) -> None:
         """Open nothing yet."""
@@ -45,31 +47,31 @@ class AiohttpFetch(Fetch):
         A redirect to another host, or from https to http, is refused: it would carry the
         credential there.
         """
-        try:
-            async with asyncio.timeout(timeout_s):
-                return await self._follow(url, headers, limit, options)
-        except TimeoutError as error:
-            raise Unreachable(f"no answer within {timeout_s:g} s") from error
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise Unreachable(_told(error)) from error
+        return await _in_time(self._follow(url, headers, limit, options), timeout_s)
+
+    async def exchange(
+        self, call: Outgoing, *, timeout_s: float, limit: int, options: FetchOptions = PLAIN
+    ) -> Page:
+        """Return the answer to one request. Raises as `get` does; follows no redirect."""
+        return await _in_time(self._once(call, limit, options), timeout_s)
 
     async def _follow(
         self, url: str, headers: Mapping[str, str], limit: int, options: FetchOptions
     ) -> Page:
         for _ in range(MAX_REDIRECTS + 1):
-            page = await self._once(url, headers, limit, options)
+            page = await self._once(Outgoing("GET", url, headers), limit, options)
             location = page.headers.get("location", "")
             if page.status not in _REDIRECTS or not location or not options.follow_redirects:
                 return page
             url = redirected(url, location)
         raise Unreachable(f"stopped after {MAX_REDIRECTS} redirects")
 
-    async def _once(
-        self, url: str, headers: Mapping[str, str], limit: int, options: FetchOptions
-    ) -> Page:
-        async with self._open().get(
-            url,
-            headers=headers,
+    async def _once(self, call: Outgoing, limit: int, options: FetchOptions) -> Page:
+        async with self._open().request(
+            call.method,
+            call.url,
+            headers=call.headers,
+            data=call.body or None,
             allow_redirects=False,
             ssl=await self._context(options),
             server_hostname=options.server_name or None,
@@ -98,6 +100,17 @@ class AiohttpFetch(Fetch):
         if options not in self._tls:
             self._tls[options] = await asyncio.to_thread(tls_context, options)
         return self._tls[options]
+
+
+async def _in_time(answer: Coroutine[Any, Any, Page], timeout_s: float) -> Page:
+    """Return the answer if it comes in time; put what aiohttp raises in our words."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await answer
+    except TimeoutError as error:
+        raise Unreachable(f"no answer within {timeout_s:g} s") from error
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        raise Unreachable(_told(error)) from error
 
 
 def tls_context(options: FetchOptions) -> ssl.SSLContext:

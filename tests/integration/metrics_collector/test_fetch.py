@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp import web
 
+from tocsin.metrics_collector.backend.ports import Outgoing
 from tocsin.metrics_collector.fetch import AiohttpFetch
 from tocsin.metrics_collector.ports import PLAIN, FetchOptions, Page
 from tocsin.model.errors import LimitExceeded, Unreachable
@@ -40,6 +41,9 @@ class Server:
             case "/slow":
                 self.waiting.set()
                 await asyncio.Event().wait()
+            case "/write":
+                body = await request.read()
+                return web.Response(text=f"{request.method} {body.decode()}")
         return web.Response(text="a 1\n", status=500 if request.path == "/broken" else 200)
 
 
@@ -47,7 +51,7 @@ class Server:
 async def server() -> AsyncIterator[Server]:
     made = Server()
     app = web.Application()
-    app.router.add_get("/{path:.*}", made.answer)
+    app.router.add_route("*", "/{path:.*}", made.answer)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -140,3 +144,27 @@ async def test_certificates_that_cannot_be_read_are_told(fetch: AiohttpFetch) ->
     for options in (FetchOptions(ca_file="/nowhere"), FetchOptions(cert_file="/nowhere")):
         with pytest.raises(Unreachable):
             await get(fetch, "https://127.0.0.1:1/", options=options)
+
+
+async def test_a_request_with_a_body_is_sent_as_it_is(server: Server, fetch: AiohttpFetch) -> None:
+    call = Outgoing("POST", f"{server.base}/write", {"Content-Type": "application/x-test"}, b"abc")
+    page = await fetch.exchange(call, timeout_s=5, limit=MIB)
+    assert (page.status, page.body) == (200, b"POST abc")
+    assert server.seen[0]["content-type"] == "application/x-test"
+
+
+async def test_a_request_with_a_body_follows_no_redirect(
+    server: Server, fetch: AiohttpFetch
+) -> None:
+    call = Outgoing("GET", f"{server.base}/moved", {})
+    assert (await fetch.exchange(call, timeout_s=5, limit=MIB)).status == 302
+
+
+async def test_a_request_that_is_not_answered_is_given_up(
+    server: Server, fetch: AiohttpFetch
+) -> None:
+    call = Outgoing("POST", f"{server.base}/slow", {}, b"x")
+    with pytest.raises(Unreachable, match=r"no answer within 0\.2 s"):
+        await fetch.exchange(call, timeout_s=0.2, limit=MIB)
+    with pytest.raises(Unreachable):
+        await fetch.exchange(Outgoing("POST", "http://127.0.0.1:1/", {}), timeout_s=5, limit=MIB)

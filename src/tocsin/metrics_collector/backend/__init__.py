@@ -1,0 +1,1 @@
+"""Prometheus-compatible servers that hold a tenant's metrics: asked, written to, never trusted."""
