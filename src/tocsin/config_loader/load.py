@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -40,6 +40,7 @@ from tocsin.config_loader.server import (
 )
 from tocsin.config_loader.tenants import TenantReader, read_alertmanager
 from tocsin.config_loader.tree import ListNode, MapNode, Node, ScalarNode, Section, parse
+from tocsin.metrics_collector.backend.tenants import check_sharing, uses
 from tocsin.metrics_collector.config import MetricsConfig
 from tocsin.model.errors import Problem
 from tocsin.model.settings import PathPart
@@ -155,7 +156,7 @@ class _Reading:
         settings = [self._tenants.settings(tenant, section) for tenant, section in tenants]
         self._check_ids(tenants)
         self._check_tokens(top, root, tenants)
-        return top, tuple(s for s in settings if s is not None)
+        return top, self._sharing([s for s in settings if s is not None], tenants)
 
     @property
     def _tenants(self) -> TenantReader:
@@ -185,6 +186,18 @@ class _Reading:
             if name in seen:
                 self.report.fault(section, f'a tenant "{name}" exists already', "id")
             seen.add(name)
+
+    def _sharing(
+        self, settings: Sequence[TenantSettings], tenants: Iterable[_Placed]
+    ) -> tuple[TenantSettings, ...]:
+        """Tell each tenant who shares its backend; refuse those who would see each other."""
+        backends = {each.id: each.backend.config for each in settings if each.backend}
+        faults = check_sharing(backends)
+        for tenant, section in tenants:
+            if fault := faults.get(TenantId(id_of(tenant))):
+                self.report.fault(section, fault, "backend", "url")
+        shared = uses(backends)
+        return tuple(replace(each, backend=shared.get(each.id)) for each in settings)
 
     def _check_tokens(self, top: TopSections, root: Section, tenants: Iterable[_Placed]) -> None:
         """Refuse a token that two parties hold: it must prove one of them."""

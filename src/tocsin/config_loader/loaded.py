@@ -16,6 +16,7 @@ from tocsin.config_loader.server import (
     StorageConfig,
     TokenConfig,
 )
+from tocsin.metrics_collector.backend.tenants import Use
 from tocsin.metrics_collector.config import MetricsConfig
 from tocsin.model.errors import Problem
 from tocsin.model.tenant import TenantId
@@ -69,6 +70,7 @@ class TenantSettings:
 
     `rule_files` are named relative to the configuration's folder, so that rules keep their
     identity when the folder moves; groups written inline stand under the file's own name.
+    `backend` is None where the metrics are kept in this process.
     """
 
     id: TenantId
@@ -78,6 +80,7 @@ class TenantSettings:
     rule_settings: RuleSettings
     rule_files: Mapping[str, RuleFile]
     alertmanager: AlertmanagerSettings
+    backend: Use | None = None
 
     @property
     def rules(self) -> tuple[LoadedRuleGroup, ...]:

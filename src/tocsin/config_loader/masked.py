@@ -89,6 +89,7 @@ def _tenant(tenant: TenantSettings) -> dict[str, Any]:
         "tokens": [masked(token) for token in tenant.tokens],
         **masked(tenant.metrics),
         **masked(tenant.rule_settings),
+        **({"backend": masked(tenant.backend.config)} if tenant.backend else {}),
         "groups": [masked(loaded.group) for loaded in tenant.rules],
         "alertmanager": _alertmanager(tenant.alertmanager.file),
     }

@@ -23,6 +23,7 @@ from tocsin.config_loader.server import (
     StorageConfig,
     TokenConfig,
 )
+from tocsin.metrics_collector.backend.config import BackendPart
 from tocsin.metrics_collector.config import MetricsConfig
 from tocsin.model.settings import Duration, duration
 from tocsin.notification_dispatcher.config import Defaults
@@ -90,7 +91,7 @@ class TopSections(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 IGNORED = ("tracing", "event_recorder")
 SHORT_FORM = "tenant"  # the key that tells the short form from the long one
-TENANT_PARTS: tuple[type[msgspec.Struct], ...] = (MetricsConfig, RuleSettings)
+TENANT_PARTS: tuple[type[msgspec.Struct], ...] = (MetricsConfig, BackendPart, RuleSettings)
 _ID = "Identifier: 1-64 of a-z, 0-9, `_` and `-`, beginning and ending with a letter or digit."
 _ROUTING = "Routing and receivers, written here; or name a file by `alertmanager_file`."
 GlobalConfig = flat("Global", GlobalKeys, Defaults)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,9 +24,11 @@ from tocsin.config_loader.schema import (
 from tocsin.config_loader.secret_files import read_secret_files
 from tocsin.config_loader.server import check_token_names
 from tocsin.config_loader.tree import MapNode, Section, parse
+from tocsin.metrics_collector.backend.config import BackendConfig, BackendPart, check_backend
+from tocsin.metrics_collector.backend.tenants import Use, check_tenancy
 from tocsin.metrics_collector.config import MetricsConfig, anchor_files, check_metrics
 from tocsin.model.errors import InvalidTenant
-from tocsin.model.tenant import tenant_id
+from tocsin.model.tenant import TenantId, tenant_id
 from tocsin.rule_engine.check import check_settings
 from tocsin.rule_engine.config import RuleFile, RuleSettings
 
@@ -57,18 +60,53 @@ class TenantReader:
             metrics = imported.metrics(metrics)
             rule_settings = imported.rule_settings(rule_settings)
             rules = {**rules, **imported.rule_files}
+        backend = self._backend(tenant, section)
+        if backend is not None:
+            self._look_at(backend, rule_settings, rules, section)
         alertmanager = self._alertmanager(tenant, section)
         if alertmanager is None or self.report.problems:
             return None
+        own_id = tenant_id(id_of(tenant))
         return TenantSettings(
-            id=tenant_id(id_of(tenant)),
+            id=own_id,
             name=tenant.name or id_of(tenant),
             tokens=tuple(tenant.tokens),
             metrics=metrics,
             rule_settings=rule_settings,
             rule_files=rules,
             alertmanager=alertmanager,
+            backend=Use(backend, (own_id,)) if backend else None,
         )
+
+    def _backend(self, tenant: TenantBody, section: Section) -> BackendConfig | None:
+        """Return where the tenant's metrics are when not here."""
+        written = part(tenant, BackendPart)
+        if written.backend is None:
+            return None
+        revealed = read_secret_files(written, section, folder=self.folder, files=self.report.files)
+        self.report.problems += revealed.problems
+        self.report.warnings += revealed.warnings
+        backend = revealed.value.backend
+        if backend is not None:
+            self.report.take(section, check_backend(backend), "backend")
+            own_id = TenantId(id_of(tenant))
+            self.report.take(section, check_tenancy(backend, own_id), "backend")
+        return backend
+
+    def _look_at(
+        self,
+        backend: BackendConfig,
+        settings: RuleSettings,
+        rules: Mapping[str, RuleFile],
+        section: Section,
+    ) -> None:
+        """Warn of what is legal and surely not meant."""
+        if backend.timeout > settings.evaluation_interval:
+            message = f"a query may take {backend.timeout}, longer than evaluation_interval"
+            self.report.warn(section, message, "backend", "timeout")
+        if not backend.remote_write_url and any(_records(file) for file in rules.values()):
+            message = "results of recording rules stay here: the backend does not see them"
+            self.report.warn(section, f"{message} without remote_write_url", "backend")
 
     def _check_id(self, tenant: TenantBody, section: Section, id_key: str) -> None:
         try:
@@ -136,6 +174,10 @@ class TenantReader:
         return read_alertmanager(
             _NO_ROUTES, self.folder / "default", schema=self.schema, report=self.report
         )
+
+
+def _records(file: RuleFile) -> bool:
+    return any(rule.record for group in file.groups for rule in group.rules)
 
 
 def read_alertmanager(

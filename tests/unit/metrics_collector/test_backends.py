@@ -165,6 +165,13 @@ async def test_a_canary_nobody_reads_shows_nothing(bench: Bench) -> None:
     assert "a series just written cannot be read" in bench.refusal(B)
 
 
+async def test_a_tenant_that_cannot_write_is_probed_as_a_reader(bench: Bench) -> None:
+    bench.backend.keeps_apart = False
+    await bench.configure({A: writing(), B: mimir()})
+    await asyncio.sleep(1)
+    assert "reads what another tenant wrote" in bench.refusal(B)
+
+
 async def test_a_third_tenant_waits_while_the_others_go_on(bench: Bench) -> None:
     await bench.configure({A: writing(), B: writing()})
     await asyncio.sleep(1)

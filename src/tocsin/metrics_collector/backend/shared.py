@@ -62,11 +62,12 @@ class SharedBackend:
         self.gates.set(min(member.use.config.max_in_flight for member in self._members.values()))
         if before is not None and before.use == use:
             return
-        if before is None or before.use.config != use.config:
+        is_new = before is None or before.use.config != use.config
+        if is_new:
             self._cleared.discard(tenant)
         if not use.to_be_probed:
             self._cleared.add(tenant)
-        elif self._is_complete():
+        if self._is_to_be_shown() and (is_new or self._cleared < self._members.keys()):
             self._prove()
         self._show(tenant)
 
@@ -90,10 +91,11 @@ class SharedBackend:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
-    def _is_complete(self) -> bool:
-        """Tell whether everybody is here whom the others expect."""
-        expected = {tenant for member in self._members.values() for tenant in member.use.tenants}
-        return expected <= self._members.keys()
+    def _is_to_be_shown(self) -> bool:
+        """Tell whether a probe is wanted, and everybody is here whom the others expect."""
+        members = self._members.values()
+        expected = {tenant for member in members for tenant in member.use.tenants}
+        return any(m.use.to_be_probed for m in members) and expected <= self._members.keys()
 
     def _prove(self) -> None:
         if self._task is not None:
