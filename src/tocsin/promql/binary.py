@@ -49,7 +49,7 @@ def _with_scalar(
 ) -> Grid:
     row = scalar[None, :]
     left, right = (row, grid.values) if scalar_left else (grid.values, row)
-    outcome = np.broadcast_to(_OPERATORS[node.op](left, right), grid.values.shape)
+    outcome = _OPERATORS[node.op](left, right)
     if node.op.is_comparison and not node.return_bool:
         return scope.shaping.trim(grid.where(outcome.astype(np.bool_)))
     return scope.shaping.nameless(grid.with_values(outcome.astype(np.float64)))

@@ -62,11 +62,13 @@ class Grid:
 
     def with_values(self, values: Floats, present: Bools | None = None) -> Grid:
         """Return the same rows with other values."""
-        return replace(self, values=values, present=self.present if present is None else present)
+        mask = self.present if present is None else present
+        return Grid(self.labels, values, mask, self.drop_name, self.ordered)
 
     def where(self, present: Bools) -> Grid:
         """Return the same rows, present only where `present` holds too."""
-        return replace(self, present=self.present & present)
+        mask = self.present & present
+        return Grid(self.labels, self.values, mask, self.drop_name, self.ordered)
 
     def relabelled(self, labels: Sequence[Labels], drop_name: Bools | None = None) -> Grid:
         """Return the same values under other labels."""
@@ -79,7 +81,8 @@ class Grid:
         Raises ExecutionError when two rows become equal and are present at one step.
         """
         if delayed:
-            return replace(self, drop_name=np.ones(len(self.labels), dtype=np.bool_))
+            flags = np.ones(len(self.labels), dtype=np.bool_)
+            return Grid(self.labels, self.values, self.present, flags, self.ordered)
         return self._without_names(np.ones(len(self.labels), dtype=np.bool_))
 
     def settled(self) -> Grid:

@@ -54,6 +54,8 @@ class Expressions:
         self._lookback_ms = lookback_ms
         self._known: dict[Expr, Expr] = {}
         self._reaches: dict[int, tuple[Reach, ...] | None] = {}
+        self.shared: set[int] = set()
+        """ids of what stands in more than one place."""
         self.strict: set[int] = set()
         """ids of operands whose labels are looked at, so that dropped names must be gone."""
         self.ordered: set[int] = set()
@@ -63,6 +65,7 @@ class Expressions:
         """Return the one object that stands for every expression equal to `expr`."""
         known = self._known.get(expr)
         if known is not None:
+            self.shared.add(id(known))
             return known
         made = self._with_children(expr)
         self._known[made] = made

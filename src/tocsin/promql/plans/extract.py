@@ -25,7 +25,7 @@ def extract(
     only if `stale`. The rows bear no labels.
     """
     ring, clock, column = view.ring, view.clock[chosen], view.columns[chosen]
-    first, sizes = window.first[clock], np.maximum(window.count[clock], 0)
+    first, sizes = window.first.numbers[clock], np.maximum(window.count[clock], 0)
     within = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     spots = (np.repeat(first, sizes) + within) & (ring.depth - 1)
     values = ring.values[spots, np.repeat(column, sizes)]

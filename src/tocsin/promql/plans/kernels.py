@@ -15,7 +15,8 @@ import numpy as np
 from tocsin.promql import over_time, rate
 from tocsin.promql.grid import Bools, Floats, Ints
 from tocsin.promql.plans.extract import extract
-from tocsin.promql.plans.view import View, times_of
+from tocsin.promql.plans.rows import Rows
+from tocsin.promql.plans.view import View
 from tocsin.promql.plans.watch import Watch
 from tocsin.promql.plans.window import Window
 from tocsin.promql.rate import THRESHOLD
@@ -46,7 +47,7 @@ def served(asked: Asked, quick: Quick, slow: Kernel) -> Column:
     if asked.watch.settled(asked.window):
         return values, present
     first, plain = asked.watch.firsts(asked.view, asked.window)
-    plain &= first == asked.window.first.take(asked.view.clock)
+    plain &= first == asked.window.first.numbers.take(asked.view.clock)
     others = np.flatnonzero(~plain)
     if not others.size:
         return values, present
@@ -65,7 +66,7 @@ def patched(asked: Asked, column: Column, others: Ints, slow: Kernel) -> Column:
     return values, present
 
 
-def _at(asked: Asked, rows: Ints) -> Floats:
+def _at(asked: Asked, rows: Rows) -> Floats:
     return asked.view.values(rows)
 
 
@@ -98,7 +99,7 @@ def _extrapolated(asked: Asked, *, counter: bool, per_second: bool) -> Column:
 def _edges(window: Window) -> tuple[Floats, Floats, Floats, Floats]:
     """Return for each clock, in seconds: the span sampled, how far its ends are, the limit."""
     sampled = (window.last_ms - window.first_ms) / 1000
-    average = sampled / (window.last - window.first)
+    average = sampled / (window.count - 1)
     to_start = (window.first_ms - window.start_ms) / 1000
     to_end = (window.end_ms - window.last_ms) / 1000
     limit = average * THRESHOLD
@@ -124,7 +125,7 @@ def _to_start(
     if to_zero is not None:
         start = np.minimum(start, to_zero)
     if window.closed:  # Prometheus 2 looks at the zero point before the threshold
-        half = sampled / (window.last - window.first).take(clock) / 2
+        half = sampled / (window.count - 1).take(clock) / 2
         start = np.where(start >= limit.take(clock), half, start)
     return start
 
@@ -136,7 +137,7 @@ def _correct_resets(asked: Asked, grown: Floats) -> None:
         return
     clock = asked.view.ring.origin[events.columns]
     window = asked.window
-    inside = (events.rows > window.first[clock]) & (events.rows <= window.last[clock])
+    inside = window.follows(clock, events.rows)
     columns, before = events.columns[inside], events.before[inside]
     place = _places(asked.view)[columns]
     mine = place >= 0
@@ -165,9 +166,9 @@ def _delta(asked: Asked) -> Column:
 def _last_two(asked: Asked) -> tuple[Floats, Floats, Floats, Bools]:
     """Return the last value, the one before, the seconds between, and who has both."""
     window = asked.window
-    before_ms = times_of(window.ring, window.last - 1)
-    gap = ((window.last_ms - before_ms) / 1000).take(asked.view.clock)
-    return _at(asked, window.last), _at(asked, window.last - 1), gap, _enough(asked, 2)
+    before = window.last.moved(-1)
+    gap = ((window.last_ms - before.times()) / 1000).take(asked.view.clock)
+    return _at(asked, window.last), _at(asked, before), gap, _enough(asked, 2)
 
 
 def _irate(asked: Asked) -> Column:
@@ -205,7 +206,7 @@ def _counted(name: str, happened: Callable[[Floats, Floats], Bools]) -> Quick:
         events = asked.watch.events(name, happened)
         window = asked.window
         clock = window.ring.origin[events.columns]
-        inside = (events.rows > window.first[clock]) & (events.rows <= window.last[clock])
+        inside = window.follows(clock, events.rows)
         by_column = np.bincount(events.columns[inside], minlength=len(window.ring.labels))
         return by_column[asked.view.columns].astype(np.float64), _enough(asked, 1)
 

@@ -6,7 +6,7 @@ from tocsin.model.matchers import Matchers
 from tocsin.model.ring import Ring
 from tocsin.promql.plans.kernels import Asked
 from tocsin.promql.plans.sliding import SumOverTime, Trend
-from tocsin.promql.plans.view import View, times_of
+from tocsin.promql.plans.view import View
 from tocsin.promql.plans.watch import Watch
 from tocsin.promql.plans.window import Windows
 
@@ -18,19 +18,13 @@ class RingReader:
         self.ring = ring
         self._watch = Watch(ring)
         self._windows = Windows(ring)
-        self._newest: tuple[int, int | None] = (-1, None)
         self._views: dict[Matchers, View] = {}
         self._sums: dict[tuple[Matchers, int, int], SumOverTime] = {}
         self._trends: dict[tuple[Matchers, int, int], Trend] = {}
 
     def newest_ms(self) -> int | None:
         """Return the time of the newest row, None when there is none."""
-        ring = self.ring
-        if self._newest[0] != ring.version:
-            written = ring.written[: ring.clocks]
-            times = times_of(ring, written - 1)[written > 0]
-            self._newest = ring.version, int(times.max()) if times.size else None
-        return self._newest[1]
+        return self._windows.newest_ms()
 
     def view(self, matchers: Matchers) -> View:
         """Return the columns that satisfy some matchers, the newest among them."""

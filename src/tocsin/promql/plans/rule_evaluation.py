@@ -64,7 +64,8 @@ class RuleEvaluation(Evaluation):
     def value(self, expr: Expr) -> Value:
         """Return the value of an expression, from memory where that is still right."""
         plain = unwrapped(expr)
-        versions = self._versions(plain)
+        shared = id(plain) in self._ready.expressions.shared
+        versions = self._versions(plain) if shared else None
         if versions is None:
             return self._placed(plain)
         known = self._ready.memo.get(id(plain))
@@ -83,7 +84,8 @@ class RuleEvaluation(Evaluation):
         if place in self._ready.expressions.strict:
             grid = grid.settled()
         if place in self._ready.expressions.ordered:
-            order = sorted(range(len(grid.labels)), key=lambda row: grid.labels[row])
+            grid = grid.compact()
+            order = sorted(range(len(grid.labels)), key=grid.labels.__getitem__)
             grid = grid.rows(np.array(order, dtype=np.int64))
         return grid
 

@@ -21,7 +21,7 @@ from tocsin.promql.compensated import add
 from tocsin.promql.grid import Bools, Floats, Ints
 from tocsin.promql.plans.extract import extract
 from tocsin.promql.plans.kernels import Asked, Column, patched
-from tocsin.promql.plans.view import times_of
+from tocsin.promql.plans.rows import Rows
 from tocsin.promql.windowed import Kernel
 
 Terms: TypeAlias = Callable[[Ints, Floats, Floats], tuple[Floats, ...]]
@@ -66,8 +66,9 @@ class Sliding:
             self._forget(len(asked.view.labels))
             self._epoch = asked.view.epoch
             self._renew(asked, np.arange(len(asked.view.labels)))
-        self._first, self._last = asked.window.first, asked.window.last
-        spoilt: Ints = np.flatnonzero(self._spoilt >= asked.window.first.take(asked.view.clock))
+        window = asked.window
+        self._first, self._last = window.first.numbers, window.last.numbers
+        spoilt: Ints = np.flatnonzero(self._spoilt >= self._first.take(asked.view.clock))
         return spoilt
 
     def _moves(self, asked: Asked) -> bool:
@@ -75,34 +76,36 @@ class Sliding:
         window = asked.window
         if self._epoch != asked.view.epoch or len(self.count) != len(asked.view.labels):
             return False
-        if len(self._first) != len(window.first):
+        first, last = window.first.numbers, window.last.numbers
+        if len(self._first) != len(first):
             return False
-        begun, ended = window.first - self._first, window.last - self._last
+        begun, ended = first - self._first, last - self._last
         near = (begun >= 0) & (begun <= _FEW) & (ended >= 0) & (ended <= _FEW)
         return bool(near.all())
 
     def _step(self, asked: Asked) -> None:
         window = asked.window
         dirty = np.zeros(len(self.count), dtype=np.bool_)
-        self._rows(asked, self._last + 1, window.last, sign=1.0, dirty=dirty)
-        self._rows(asked, self._first, window.first - 1, sign=-1.0, dirty=dirty)
+        self._rows(asked, self._last + 1, window.last.numbers, sign=1.0, dirty=dirty)
+        self._rows(asked, self._first, window.first.numbers - 1, sign=-1.0, dirty=dirty)
         if dirty.any():
             self._renew(asked, np.flatnonzero(dirty))
 
     def _rows(self, asked: Asked, start: Ints, end: Ints, *, sign: float, dirty: Bools) -> None:
         """Add or take off the rows from `start` to `end`, which are by clock."""
         view = asked.view
-        rows = start
-        while (active := rows <= end).any():
+        numbers = start
+        while (active := numbers <= end).any():
+            rows = Rows(view.ring, numbers)
             values = view.values(rows)
             held = np.isfinite(values)
             if not active.all():
                 held &= active.take(view.clock)
             if sign > 0:
-                self._note_spoilt(asked, rows, active, values)
-            times = times_of(view.ring, rows).take(view.clock)
+                self._note_spoilt(asked, numbers, active, values)
+            times = rows.times().take(view.clock)
             self._add(times, np.where(held, values, 0.0), held, sign=sign, dirty=dirty)
-            rows = rows + active
+            numbers = numbers + active
 
     def _add(self, times: Ints, values: Floats, held: Bools, *, sign: float, dirty: Bools) -> None:
         all_held = bool(held.all())
@@ -151,7 +154,7 @@ class Sliding:
             self.carries[k][kept] = (sums - self.totals[k][kept]).astype(np.float64)
         if not finite.all():
             bad = kept[np.logical_or.reduceat(~finite, starts)]
-            self._spoilt[bad] = asked.window.last[asked.view.clock[bad]]
+            self._spoilt[bad] = asked.window.last.numbers[asked.view.clock[bad]]
 
     def sums(self) -> list[Floats]:
         """Return the sum of each term (elements,)."""

@@ -8,6 +8,7 @@ from tocsin.model.labels import METRIC_NAME, Labels
 from tocsin.model.matchers import Matchers, all_match
 from tocsin.model.ring import Ring
 from tocsin.promql.grid import Floats, Ints
+from tocsin.promql.plans.rows import Rows
 
 
 class View:
@@ -54,32 +55,12 @@ class View:
     def _takes(self, labels: Labels) -> bool:
         return all_match(self._matchers, labels)
 
-    def values(self, rows: Ints) -> Floats:
-        """Return one value for each element, out of one row of each clock (clocks,).
-
-        A row the ring does not hold gives any value. The array must not be written to.
-        """
+    def values(self, rows: Rows) -> Floats:
+        """Return one value for each element. The array must not be written to."""
         ring = self.ring
-        spots = rows & (ring.depth - 1)
-        if same(spots):
-            row: Floats = ring.values[spots[0]][self.part]
+        if rows.spot is not None:
+            row: Floats = ring.values[rows.spot][self.part]
             return row
-        flat = spots.take(self.clock) * ring.values.shape[1] + self.columns
+        flat = rows.spots.take(self.clock) * ring.values.shape[1] + self.columns
         taken: Floats = ring.values.reshape(-1).take(flat)
         return taken
-
-
-def times_of(ring: Ring, rows: Ints) -> Ints:
-    """Return the time of one row of each clock; a row the ring does not hold gives any time."""
-    spots = rows & (ring.depth - 1)
-    if same(spots):
-        row: Ints = ring.times[spots[0], : ring.clocks]
-        return row
-    width = ring.times.shape[1]
-    taken: Ints = ring.times.reshape(-1).take(spots * width + np.arange(ring.clocks))
-    return taken
-
-
-def same(numbers: Ints) -> bool:
-    """Tell whether there are numbers and all are equal: then one row serves everybody."""
-    return bool(numbers.size) and bool((numbers == numbers[0]).all())

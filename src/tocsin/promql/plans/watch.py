@@ -14,7 +14,8 @@ import numpy as np
 
 from tocsin.model.ring import ABSENT_BITS, Ring
 from tocsin.promql.grid import Bools, Floats, Ints
-from tocsin.promql.plans.view import View, same, times_of
+from tocsin.promql.plans.rows import Rows
+from tocsin.promql.plans.view import View
 from tocsin.promql.plans.window import Window
 
 _NEVER = np.iinfo(np.int64).max
@@ -94,23 +95,21 @@ class Watch:
     def _row(self, rows: Ints, active: Bools) -> None:
         """Read one row of each active clock."""
         ring, columns = self.ring, len(self.born)
-        values = _values(ring, rows, columns)
+        values = _values(ring, Rows(ring, rows), columns)
         origin = ring.origin[:columns]
-        odd = np.isnan(values)
-        unborn = self.born == _NEVER
+        odd, unborn, skip = np.isnan(values), self.born == _NEVER, None
         if not active.all():
             here = active.take(origin)
-            values = np.where(here, values, np.nan)
-            quiet = ~here
+            skip = odd | ~here
             odd, unborn = odd & here, unborn & here
-        else:
-            quiet = None
-        if odd.any() or unborn.any():
+        elif odd.any():
+            skip = odd
+        if skip is not None or unborn.any():
             self._unrest(rows, values, odd, unborn)
         for name, happened in self._wanted.items():
-            self._note(name, rows, np.flatnonzero(happened(values, self._last)))
-        skip = odd if quiet is None else odd | quiet
-        self._last = np.where(skip, self._last, values) if skip.any() else values.copy()
+            found = happened(values, self._last)
+            self._note(name, rows, np.flatnonzero(found if skip is None else found & ~skip))
+        self._last = values.copy() if skip is None else np.where(skip, self._last, values)
 
     def _unrest(self, rows: Ints, values: Floats, odd: Bools, unborn: Bools) -> None:
         origin = self.ring.origin
@@ -121,7 +120,7 @@ class Watch:
         self.gap[gaps] = rows[origin[gaps]]
         changed = np.concatenate([births, gaps])
         if changed.size:
-            times = times_of(self.ring, rows)[origin[changed]]
+            times = Rows(self.ring, rows).times()[origin[changed]]
             self.unrest_ms = max(self.unrest_ms, int(times.max()))
 
     def _note(self, name: str, rows: Ints, columns: Ints) -> None:
@@ -179,17 +178,16 @@ class Watch:
 
     def firsts(self, view: View, window: Window) -> tuple[Ints, Bools]:
         """Return the first row of each element in a window, and which elements are plain."""
-        first = window.first.take(view.clock)
+        first = window.first.numbers.take(view.clock)
         born, gap = self.born[view.columns], self.gap[view.columns]
         return np.maximum(first, np.minimum(born, _NEVER - 1)), gap < first
 
 
-def _values(ring: Ring, rows: Ints, columns: int) -> Floats:
-    spots = rows & (ring.depth - 1)
-    if same(spots):
-        row: Floats = ring.values[spots[0], :columns]
+def _values(ring: Ring, rows: Rows, columns: int) -> Floats:
+    if rows.spot is not None:
+        row: Floats = ring.values[rows.spot, :columns]
         return row
     width = ring.values.shape[1]
-    flat = spots.take(ring.origin[:columns]) * width + np.arange(columns)
+    flat = rows.spots.take(ring.origin[:columns]) * width + np.arange(columns)
     taken: Floats = ring.values.reshape(-1).take(flat)
     return taken

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tocsin.model.ring import Ring
-from tocsin.promql.grid import Ints
-from tocsin.promql.plans.view import times_of
+from tocsin.model.ring import Places, Ring
+from tocsin.promql.grid import Bools, Ints
+from tocsin.promql.plans.rows import Rows
 
 _STEPS = 4  # rows an edge walks before it is looked up instead
 
@@ -22,45 +22,41 @@ class Edge:
 
     def __init__(self, ring: Ring) -> None:
         self._ring = ring
-        self._epoch = ring.epoch
+        self._epoch = -1
+        self._time_ms = 0
         self._rows: Ints = np.zeros(0, dtype=np.int64)
 
     def at(self, time_ms: int) -> Ints:
         """Return the rows (clocks,); one before the oldest that is held where none is so old."""
         ring = self._ring
         written = ring.written[: ring.clocks]
-        oldest = np.maximum(written - ring.depth, 0)
-        rows = self._known(oldest, written)
-        for _ in range(_STEPS):
-            after = rows + 1
-            moves = (after < written) & (times_of(ring, after) <= time_ms)
-            if not moves.any():
-                break
-            rows = rows + moves
+        same = self._epoch == ring.epoch and len(self._rows) == ring.clocks
+        if same and time_ms >= self._time_ms:
+            rows = self._walked(time_ms, written)
         else:
-            rows = _found(ring, time_ms, oldest, written)
-        behind = (rows >= oldest) & (times_of(ring, rows) > time_ms)
-        if behind.any():
-            rows = _found(ring, time_ms, oldest, written)
-        self._rows = rows
+            rows = _found(ring, time_ms, written)
+        self._epoch, self._time_ms, self._rows = ring.epoch, time_ms, rows
         return rows
 
-    def _known(self, oldest: Ints, written: Ints) -> Ints:
-        known = self._rows
-        if self._epoch != self._ring.epoch:
-            self._epoch, known = self._ring.epoch, known[:0]
-        missing = len(written) - len(known)
-        if missing > 0:
-            known = np.concatenate([known, np.full(missing, -1, dtype=np.int64)])
-        return np.clip(known, oldest - 1, written - 1)
+    def _walked(self, time_ms: int, written: Ints) -> Ints:
+        rows = self._rows
+        if len(rows) and int((written - rows).max()) > self._ring.depth:
+            rows = np.maximum(rows, written - self._ring.depth - 1)
+        for _ in range(_STEPS):
+            after = Rows(self._ring, rows + 1)
+            moves = (after.times() <= time_ms) & (after.numbers < written)
+            if not moves.any():
+                return rows
+            rows = rows + moves
+        return _found(self._ring, time_ms, written)
 
 
-def _found(ring: Ring, time_ms: int, oldest: Ints, written: Ints) -> Ints:
+def _found(ring: Ring, time_ms: int, written: Ints) -> Ints:
     """Return the newest row at or before a time, by halves."""
-    low, high = oldest - 1, written - 1
+    low, high = np.maximum(written - ring.depth, 0) - 1, written - 1
     while (low < high).any():
         middle = (low + high + 1) >> 1
-        fits = times_of(ring, middle) <= time_ms
+        fits = Rows(ring, middle).times() <= time_ms
         low, high = np.where(fits, middle, low), np.where(fits, high, middle - 1)
     return low
 
@@ -69,7 +65,7 @@ def _found(ring: Ring, time_ms: int, oldest: Ints, written: Ints) -> Ints:
 class Window:
     """The rows of each clock with start < t <= end, or start <= t if `closed`.
 
-    `first` and `last` are row numbers, `count` says how many there are; times are those of the
+    `first` and `last` are rows, `count` says how many there are; times are those of the
     first and the last row, in ms, and mean nothing where there is none. All are (clocks,).
     """
 
@@ -77,11 +73,15 @@ class Window:
     start_ms: int
     end_ms: int
     closed: bool
-    first: Ints
-    last: Ints
+    first: Rows
+    last: Rows
     count: Ints
     first_ms: Ints
     last_ms: Ints
+
+    def follows(self, clock: Places, rows: Ints) -> Bools:
+        """Tell which rows lie in the window, behind the first; `clock` is whose they are."""
+        return (rows > self.first.numbers[clock]) & (rows <= self.last.numbers[clock])
 
 
 class Windows:
@@ -92,25 +92,41 @@ class Windows:
         self._edges: dict[tuple[int, int], Edge] = {}
         self._kept: dict[tuple[int, int], Window] = {}
         self._version = -1
+        self._newest: int | None = None
+
+    def newest_ms(self) -> int | None:
+        """Return the time of the newest row, None when there is none."""
+        self._follow()
+        return self._newest
 
     def of(self, end_ms: int, range_ms: int, offset_ms: int, *, closed: bool) -> Window:
         """Return the window of `range_ms` that ends `offset_ms` before the evaluation time.
 
         `end_ms` is where it ends, with the offset taken off.
         """
-        ring, key = self._ring, (range_ms, offset_ms)
-        if self._version != ring.version:
-            self._kept.clear()
-            self._version = ring.version
+        self._follow()
+        key = (range_ms, offset_ms)
         known = self._kept.get(key)
         if known is None or known.end_ms != end_ms:
             known = self._kept[key] = self._window(end_ms, key, closed=closed)
         return known
 
+    def _follow(self) -> None:
+        ring = self._ring
+        if self._version == ring.version:
+            return
+        self._version = ring.version
+        self._kept.clear()
+        written = ring.written[: ring.clocks]
+        times = Rows(ring, written - 1).times()
+        held = written > 0
+        times = times if held.all() else times[held]
+        self._newest = int(times.max()) if times.size else None
+
     def _window(self, end_ms: int, key: tuple[int, int], *, closed: bool) -> Window:
         ring, start_ms = self._ring, end_ms - key[0]
-        last = self._edge((0, key[1])).at(end_ms)
-        first = self._edge(key).at(start_ms - 1 if closed else start_ms) + 1
+        last = self._last(end_ms, key[1])
+        first = Rows(ring, self._edge(key).at(start_ms - 1 if closed else start_ms) + 1)
         return Window(
             ring=ring,
             start_ms=start_ms,
@@ -118,10 +134,19 @@ class Windows:
             closed=closed,
             first=first,
             last=last,
-            count=last - first + 1,
-            first_ms=times_of(ring, first),
-            last_ms=times_of(ring, last),
+            count=last.numbers - first.numbers + 1,
+            first_ms=first.times(),
+            last_ms=last.times(),
         )
+
+    def _last(self, end_ms: int, offset_ms: int) -> Rows:
+        for window in self._kept.values():
+            if window.end_ms == end_ms:
+                return window.last
+        ring = self._ring
+        if self._newest is not None and self._newest <= end_ms:
+            return Rows(ring, ring.written[: ring.clocks] - 1)
+        return Rows(ring, self._edge((0, offset_ms)).at(end_ms))
 
     def _edge(self, key: tuple[int, int]) -> Edge:
         edge = self._edges.get(key)
