@@ -8,7 +8,11 @@ from dataclasses import dataclass
 from tocsin.alert_manager.alerts import Alerts
 from tocsin.alert_manager.instruments import Instruments, StageCollector
 from tocsin.app.queries import EmbeddedQueries
+from tocsin.app.remote_rules import TenantQueries, TenantSink, metrics_read
 from tocsin.correlation_engine.correlate import Correlator
+from tocsin.metrics_collector.backend.backends import Backends, Surroundings
+from tocsin.metrics_collector.backend.instruments import BackendInstruments
+from tocsin.metrics_collector.backend.ports import Exchange
 from tocsin.metrics_collector.loop import Collector
 from tocsin.metrics_collector.ports import Fetch
 from tocsin.metrics_collector.process import ProcessMetrics
@@ -32,6 +36,7 @@ class Outside:
 
     wire: Wire
     fetch: Fetch
+    exchange: Exchange
     process: ProcessMetrics
     clock: Clock
     rng: Rng
@@ -44,6 +49,7 @@ class House:
 
     metrics: Collector
     received: Receiver
+    backends: Backends
     rules: RuleGroups
     alerts: Alerts
     correlate: Correlator
@@ -68,15 +74,19 @@ def assemble(stores: Stores, series: MetricStore, outside: Outside, registry: Re
     registry.collectors.register(
         StageCollector(lambda: {t: alerts.status(t, clock.now()) for t in alerts.tenants()})
     )
+    around = Surroundings(outside.exchange, clock, outside.rng, outside.ids, metrics_read)
+    backends = Backends(around, BackendInstruments(registry))
+    here = EmbeddedQueries(Engine(series))
     rules = RuleGroups(
-        EmbeddedQueries(Engine(series)),
-        series,
+        TenantQueries(here, backends),
+        TenantSink(series, backends),
         alerts.receive,
         clock=clock,
         instruments=RuleInstruments(registry),
+        memory=here,
     )
     metrics = Collector(
         series, outside.fetch, clock=clock, registry=registry, process=outside.process
     )
     received = Receiver(series, clock=clock, instruments=metrics.instruments)
-    return House(metrics, received, rules, alerts, correlate, notify)
+    return House(metrics, received, backends, rules, alerts, correlate, notify)

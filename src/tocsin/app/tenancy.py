@@ -29,6 +29,7 @@ class Tenancy:
         await house.correlate.start(tenant)
         await house.notify.start(tenant, self.receivers(settings, external_url))
         await house.alerts.start(tenant, settings.alertmanager.engine)
+        await house.backends.start(tenant, settings.backend)
         await house.rules.start(tenant, rules_of(settings, external_url))
         await house.metrics.start(tenant, settings.metrics)
 
@@ -37,6 +38,7 @@ class Tenancy:
         tenant, house = settings.id, self.house
         house.notify.reload(tenant, self.receivers(settings, external_url))
         await house.alerts.reload(tenant, settings.alertmanager.engine)
+        await house.backends.reload(tenant, settings.backend)
         await house.rules.reload(tenant, rules_of(settings, external_url))
         await house.metrics.reload(tenant, settings.metrics)
 
@@ -46,6 +48,7 @@ class Tenancy:
         await house.metrics.stop(tenant)
         house.received.forget(tenant)
         await house.rules.stop(tenant)
+        await house.backends.stop(tenant)
         await house.alerts.stop_tenant(tenant)
         await house.notify.stop_tenant(tenant)
         house.correlate.stop(tenant)
@@ -55,6 +58,7 @@ class Tenancy:
         house = self.house
         await house.metrics.stop_all()
         await house.rules.stop_all()
+        await house.backends.stop_all()
         await house.alerts.stop()
         await house.notify.stop()
 

@@ -20,6 +20,7 @@ from tocsin.api.service import Reload, Service
 from tocsin.api.ui.pages import Pages
 from tocsin.api.v1 import RestApi
 from tocsin.app.access import access_of
+from tocsin.app.backend_proxy import proxied
 from tocsin.app.clock import SystemClock
 from tocsin.app.instruments import ConfigInstruments, StoreGauges
 from tocsin.app.pipeline import House, Outside, assemble
@@ -140,6 +141,7 @@ async def _outside(clock: Clock, process: ProcessMetrics) -> AsyncIterator[Outsi
         yield Outside(
             wire=Wire(http=http, smtp=AiosmtplibTransport()),
             fetch=fetch,
+            exchange=fetch,
             process=process,
             clock=clock,
             rng=random.random,
@@ -191,7 +193,7 @@ def _door(config: Config, house: House, hooks: Hooks, rooms: Rooms) -> Door:
     door = Door(
         dialects=(
             *alertmanager.dialects(),
-            prometheus.dialect(),
+            proxied(prometheus.dialect(), house.backends),
             rest.dialect(),
             pages.dialect(),
             service.dialect(),

@@ -36,12 +36,16 @@ _RESTORE_ROUNDS = 2  # as upstream: by the second round fresh samples are in
 
 @dataclass(frozen=True, slots=True)
 class Neighbours:
-    """Whom every group talks to."""
+    """Whom every group talks to.
+
+    `memory` answers what the sink was given before a restart; None: `queries` does.
+    """
 
     queries: Queries
     sink: RuleSink
     firing: Firing
     instruments: RuleInstruments
+    memory: Queries | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +238,7 @@ class GroupRun:
 
     async def _learn(self, before: datetime) -> None:
         tenant, settings = self.spec.tenant, self.spec.settings
-        queries = self.near.queries
+        queries = self.near.memory or self.near.queries
         down_at = await last_round(
             queries,
             tenant,

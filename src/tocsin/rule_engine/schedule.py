@@ -56,9 +56,10 @@ class RuleGroups:
         *,
         clock: Clock,
         instruments: RuleInstruments,
+        memory: Queries | None = None,
     ) -> None:
-        """Bind the neighbours; nothing runs before `start`."""
-        self._near = Neighbours(queries, sink, firing, instruments)
+        """Bind the neighbours (see `Neighbours`); nothing runs before `start`."""
+        self._near = Neighbours(queries, sink, firing, instruments, memory)
         self._clock = clock
         self._groups: dict[TenantId, dict[str, _Scheduled]] = {}
         self._locks: dict[TenantId, asyncio.Lock] = {}
