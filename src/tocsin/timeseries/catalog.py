@@ -94,8 +94,11 @@ class Catalog:
 
     def select(self, matchers: Sequence[Matcher]) -> SeriesIds:
         """Return the ids that satisfy every matcher, in label order."""
-        found = np.flatnonzero(self.postings.select(matchers, self.in_use))
-        return self.ordered(found.astype(np.int32))
+        return self.ordered(self.matching(matchers))
+
+    def matching(self, matchers: Sequence[Matcher]) -> SeriesIds:
+        """Return the ids that satisfy every matcher, ascending."""
+        return np.flatnonzero(self.postings.select(matchers, self.in_use)).astype(np.int32)
 
     def ordered(self, sids: SeriesIds) -> SeriesIds:
         """Return `sids` in the order of their label sets."""

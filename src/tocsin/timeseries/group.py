@@ -29,10 +29,13 @@ import numpy.typing as npt
 
 from tocsin.model.series import Layout, Times, Values
 from tocsin.timeseries.packed import PackedBlock
-from tocsin.timeseries.postings import NO_SERIES, SeriesIds
+from tocsin.timeseries.postings import NO_SERIES, Mask, SeriesIds
+from tocsin.timeseries.ring_feed import Feed
 
 Chosen: TypeAlias = npt.NDArray[np.intp]
 Slots: TypeAlias = npt.NDArray[np.int32]  # by series id: its place in a selection, or -1
+
+NOTHING: Chosen = np.empty(0, np.intp)
 
 _WORTH_PACKING = 8  # rows
 
@@ -44,6 +47,15 @@ class Run:
     places: Slots
     times: Times
     block: Values  # shape (len(places), len(times))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rows:
+    """Rows of a group as they lie in it, for some of its series; times ascend."""
+
+    sids: SeriesIds
+    times: Times
+    values: Values  # shape (len(times), len(sids))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,13 +132,14 @@ class Chunk:
 class Group:
     """The chunks of one group, oldest first. Not thread-safe."""
 
-    __slots__ = ("_packed", "_starts", "binding", "chunks", "columns", "index", "name")
+    __slots__ = ("_packed", "_starts", "binding", "chunks", "columns", "feeds", "index", "name")
 
     def __init__(self, name: str, index: int) -> None:
         self.name = name
         self.index = index
         self.columns: SeriesIds = NO_SERIES
         self.binding: Binding | None = None
+        self.feeds: tuple[Feed, ...] | None = None  # None: to be worked out
         self.chunks: list[Chunk] = []
         self._starts: list[int] = []
         self._packed = 0  # chunks before this one are compressed
@@ -172,6 +185,17 @@ class Group:
             chosen = np.flatnonzero(places >= 0)
             if chosen.size:
                 yield _run(parts, chosen, places[chosen])
+
+    def rows(self, wanted: Mask, start_ms: int, end_ms: int) -> Iterator[Rows]:
+        """Yield the rows with start <= t <= end, of the series that are marked."""
+        columns, chosen, sids = NO_SERIES, NOTHING, NO_SERIES
+        for chunk, rows in self.between(start_ms, end_ms):
+            if chunk.columns is not columns:
+                columns = chunk.columns
+                chosen = np.flatnonzero(wanted[columns])
+                sids = columns[chosen]
+            if chosen.size:
+                yield Rows(sids, chunk.times[rows], chunk.take(rows, chosen))
 
     def drop_before(self, horizon_ms: int) -> list[Chunk]:
         """Forget chunks that ended before `horizon_ms`, and return them."""

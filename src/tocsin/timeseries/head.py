@@ -20,9 +20,11 @@ from tocsin.model.matchers import Matcher
 from tocsin.model.series import Layout, Series, Times, Values
 from tocsin.timeseries.catalog import Catalog
 from tocsin.timeseries.group import Binding, Group, Slots
+from tocsin.timeseries.live_ring import OWN
 from tocsin.timeseries.membership import Membership
-from tocsin.timeseries.options import Limits, Refusal
+from tocsin.timeseries.options import RING_BYTES, Limits, Refusal
 from tocsin.timeseries.postings import NO_SERIES, Mask, SeriesIds
+from tocsin.timeseries.rings import Rings
 from tocsin.timeseries.selection import Selection
 from tocsin.timeseries.single import SingleSeries
 
@@ -30,8 +32,9 @@ from tocsin.timeseries.single import SingleSeries
 class Head:
     """Everything one tenant has in memory. Not thread-safe."""
 
-    def __init__(self, *, chunk_slots: int, hot_ms: int) -> None:
+    def __init__(self, *, chunk_slots: int, hot_ms: int, ring_bytes: int = RING_BYTES) -> None:
         self.catalog = Catalog()
+        self.rings = Rings(self.catalog, limit=ring_bytes, changed=self._forget_feeds)
         self.samples = 0
         self.newest_ms: int | None = None
         self._chunk_slots = chunk_slots
@@ -74,12 +77,13 @@ class Head:
         index = self._names.get(name)
         if index is None:
             return self._open_group(name)
-        return self._at(index)
+        return self.group_at(index)
 
     def set_columns(self, group: Group, columns: SeriesIds) -> None:
         """Say which series the next rows of `group` hold; equal columns stay the same object."""
         if not np.array_equal(group.columns, columns):
             group.columns = columns
+            group.feeds = None
 
     def fits(self, group: Group, ts_ms: int) -> bool:
         """Tell whether a whole row may follow: newer than all its series and all its rows."""
@@ -96,6 +100,10 @@ class Head:
         self.catalog.newest_times[group.columns] = ts_ms
         self.catalog.newest_values[group.columns] = row
         self._count(len(row), ts_ms)
+        if group.feeds is None:
+            group.feeds = self.rings.feeds(group.index, group.columns)
+        for feed in group.feeds:
+            feed.take(ts_ms, row)
 
     def add_samples(self, sids: SeriesIds, times: Times, values: Values) -> None:
         """Take samples one by one; none of them may be there already."""
@@ -110,6 +118,7 @@ class Head:
                 newest_values[sid] = value
         if len(sids):
             self._count(len(sids), int(times.max()))
+            self.rings.feed(sids, times, values, np.full(len(sids), OWN, np.int32))
 
     # -- reading -----------------------------------------------------------------------------
 
@@ -123,7 +132,10 @@ class Head:
 
     def select(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> list[Series]:
         """Return the samples with start <= t <= end of the series selected, in label order."""
-        sids = self.catalog.select(matchers)
+        return self.read(self.catalog.select(matchers), start_ms, end_ms)
+
+    def read(self, sids: SeriesIds, start_ms: int, end_ms: int) -> list[Series]:
+        """Return the samples with start <= t <= end of those series that have any."""
         return self._read(sids, start_ms, end_ms).series(self.catalog.labels)
 
     def present(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> Mask:
@@ -133,12 +145,39 @@ class Head:
         for group in self._groups_of(sids):
             for chunk, _ in group.between(start_ms, end_ms):
                 mask[chunk.columns] = True
-        for sid, single in self._singles_of(sids):
+        for sid, single in self.singles(sids):
             mask[sid] |= bool(single.read(start_ms, end_ms)[0].size)
         wanted = np.zeros_like(mask)
         wanted[sids] = True
         mask &= wanted
         return mask
+
+    # -- where series lie --------------------------------------------------------------------
+
+    def group_at(self, index: int) -> Group:
+        """Return a group by its index. Raises KeyError when there is none."""
+        group = self._groups[index]
+        if group is None:
+            raise KeyError(index)
+        return group
+
+    def homes(self, sids: SeriesIds) -> SeriesIds:
+        """Return for each series the index of a group with samples of it, or NOWHERE."""
+        self._membership.fit(self.catalog.size)
+        return self._membership.homes(sids)
+
+    def in_several_groups(self, sids: SeriesIds) -> Mask:
+        """Tell for each series whether its samples lie in more than one group."""
+        return self._membership.several(sids)
+
+    def singles(self, sids: SeriesIds) -> Iterator[tuple[int, SingleSeries]]:
+        """Yield those of the series that have samples outside groups, and these."""
+        if not self._singles:
+            return
+        for sid in sids.tolist():
+            single = self._singles.get(sid)
+            if single is not None:
+                yield sid, single
 
     def _read(self, sids: SeriesIds, start_ms: int, end_ms: int) -> Selection:
         selection = Selection(sids)
@@ -147,7 +186,7 @@ class Head:
         for group in self._groups_of(sids):
             for run in group.read(slots, start_ms, end_ms):
                 selection.add_run(run)
-        for sid, single in self._singles_of(sids):
+        for sid, single in self.singles(sids):
             selection.add_single(int(slots[sid]), *single.read(start_ms, end_ms))
         return selection
 
@@ -189,6 +228,7 @@ class Head:
             del self._names[group.name]
             self._groups[group.index] = None
             self._vacant.append(group.index)
+            self.rings.disown(group.index)
 
     def remove_empty(self) -> list[int]:
         """Take out the series that have no sample, and return their ids."""
@@ -201,6 +241,7 @@ class Head:
             dead[gone] = True
             for group in self._all_groups():
                 self._invalidate(group, dead)
+            self.rings.remove(gone)
             self.catalog.remove(gone)
         return gone
 
@@ -208,6 +249,11 @@ class Head:
         if dead[group.columns].any():
             group.binding = None
             group.columns = NO_SERIES
+            group.feeds = None
+
+    def _forget_feeds(self) -> None:
+        for group in self._all_groups():
+            group.feeds = None
 
     # -- groups ------------------------------------------------------------------------------
 
@@ -221,26 +267,12 @@ class Head:
         self._names[name] = index
         return group
 
-    def _at(self, index: int) -> Group:
-        group = self._groups[index]
-        if group is None:
-            raise KeyError(index)
-        return group
-
     def _all_groups(self) -> Iterator[Group]:
         return (group for group in self._groups if group is not None)
 
     def _groups_of(self, sids: SeriesIds) -> Iterator[Group]:
         self._membership.fit(self.catalog.size)
-        return (self._at(index) for index in self._membership.groups_of(sids))
-
-    def _singles_of(self, sids: SeriesIds) -> Iterator[tuple[int, SingleSeries]]:
-        if not self._singles:
-            return
-        for sid in sids.tolist():
-            single = self._singles.get(sid)
-            if single is not None:
-                yield sid, single
+        return (self.group_at(index) for index in self._membership.groups_of(sids))
 
     def _may_grow(self, binding: Binding, limits: Limits) -> bool:
         full = len(self.catalog) >= limits.active_series

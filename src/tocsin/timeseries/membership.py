@@ -56,6 +56,17 @@ class Membership:
         found: Mask = self._home[sids] != NOWHERE
         return found
 
+    def homes(self, sids: SeriesIds) -> SeriesIds:
+        """Return for each series a group that holds samples of it, or NOWHERE."""
+        found: SeriesIds = self._home[sids]
+        return found
+
+    def several(self, sids: SeriesIds) -> Mask:
+        """Tell for each series whether more than one group holds samples of it."""
+        if not self._also:
+            return np.zeros(len(sids), np.bool_)
+        return np.isin(sids, np.fromiter(self._also, np.int32, len(self._also)))
+
     def groups_of(self, sids: SeriesIds) -> list[int]:
         """Return the groups that hold samples of any of `sids`, each once, ascending."""
         homes = np.unique(self._home[sids])

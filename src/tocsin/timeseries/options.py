@@ -14,6 +14,9 @@ from enum import StrEnum
 from tocsin.model.labels import Labels
 
 
+RING_BYTES = 256 << 20
+
+
 class Refusal(StrEnum):
     """Why a sample was refused; the keys of `Appended.refused`."""
 
@@ -67,6 +70,7 @@ class Options:
     `chunk_slots` rows of a group lie in one block of memory, which is compressed once it
     ended longer than `hot` ago; rules should not look back further. A log segment ends after
     `segment_bytes`, or after `segment_span` of sample time, so that old ones can be deleted.
+    The rings of one tenant take at most `ring_bytes` of memory.
     """
 
     retention: timedelta = timedelta(hours=24)
@@ -75,6 +79,7 @@ class Options:
     chunk_slots: int = 128
     segment_bytes: int = 128 << 20
     segment_span: timedelta = timedelta(hours=2)
+    ring_bytes: int = RING_BYTES
     fsync: Fsync = Fsync.INTERVAL
     limits: Limits = field(default_factory=Limits)
 

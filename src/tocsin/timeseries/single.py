@@ -50,6 +50,11 @@ class SingleSeries:
         values.flags.writeable = False
         return times, values
 
+    def newest(self, span_ms: int) -> tuple[Times, Values]:
+        """Return read-only views of the last samples, `span_ms` back from the newest."""
+        newest = int(self._times[self._end - 1])
+        return self.read(newest - span_ms, newest)
+
     def drop_before(self, horizon_ms: int) -> int:
         """Forget samples before `horizon_ms`, and return how many they were."""
         times = self._times[self._begin : self._end]

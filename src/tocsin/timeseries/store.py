@@ -19,10 +19,12 @@ from pathlib import Path
 from tocsin.model.errors import InvalidTenant, NotDurable, StoreUnusable
 from tocsin.model.labels import Labels
 from tocsin.model.matchers import Matcher
+from tocsin.model.ring import Ring
 from tocsin.model.sample import Metadata, Sample
 from tocsin.model.series import Appended, Layout, Series, Values
 from tocsin.model.tenant import TenantId, tenant_id
 from tocsin.timeseries.admission import FURTHEST_MS
+from tocsin.timeseries.live_ring import empty_ring
 from tocsin.timeseries.lock import DirectoryLock
 from tocsin.timeseries.options import Limits, Options, milliseconds
 from tocsin.timeseries.segments import make_directory
@@ -45,6 +47,7 @@ class MetricStore:
         self._options = options or Options()
         self._limits: dict[TenantId, Limits] = {}
         self._tenants: dict[TenantId, TenantStore] = {}
+        self._no_ring = empty_ring()  # of tenants that have no data yet
         self._closed = False
         try:
             make_directory(root)
@@ -116,6 +119,16 @@ class MetricStore:
         """
         store = self._tenants.get(tenant)
         return [] if store is None else store.select(matchers, start_ms, end_ms)
+
+    def ring(self, tenant: TenantId, metric: str, *, depth_ms: int) -> Ring | None:
+        """Return the newest samples of `metric`, `depth_ms` back from its newest row.
+
+        Ask for each evaluation: that keeps the ring alive, and costs a look-up once it exists.
+        The first call reads what is there, O(series of the metric). None when the tenant's
+        rings take `Options.ring_bytes` already.
+        """
+        store = self._tenants.get(tenant)
+        return self._no_ring if store is None else store.ring(metric, depth_ms)
 
     def series(
         self,

@@ -15,8 +15,9 @@ from typing import TypeAlias
 import numpy as np
 
 from tocsin.model.errors import InvalidInput
-from tocsin.model.labels import Labels
-from tocsin.model.matchers import Matcher
+from tocsin.model.labels import METRIC_NAME, Labels
+from tocsin.model.matchers import Matcher, matcher
+from tocsin.model.ring import Ring
 from tocsin.model.sample import Metadata, Sample
 from tocsin.model.series import Appended, Layout, Series, Times, Values
 from tocsin.model.tenant import TenantId
@@ -26,6 +27,7 @@ from tocsin.timeseries.head import Head
 from tocsin.timeseries.options import Limits, Options, Refusal, milliseconds
 from tocsin.timeseries.postings import NO_SERIES, SeriesIds
 from tocsin.timeseries.recovery import Recovery
+from tocsin.timeseries.ring_sources import clocks
 from tocsin.timeseries.segments import list_segments, make_directory
 from tocsin.timeseries.wal import Wal
 
@@ -57,7 +59,11 @@ class TenantStore:
         self._limits = options.limits
         self._window_ms = milliseconds(options.out_of_order_window)
         self._metadata: dict[str, Metadata] = {}
-        self._head = Head(chunk_slots=options.chunk_slots, hot_ms=milliseconds(options.hot))
+        self._head = Head(
+            chunk_slots=options.chunk_slots,
+            hot_ms=milliseconds(options.hot),
+            ring_bytes=options.ring_bytes,
+        )
         self._wal = Wal(
             tenant,
             directory / "wal",
@@ -121,6 +127,16 @@ class TenantStore:
         """Return the samples with start <= t <= end of the series selected, in label order."""
         return self._head.select(matchers, start_ms, end_ms)
 
+    def ring(self, metric: str, depth_ms: int) -> Ring | None:
+        """Return the ring of a metric, None when there is no memory for it."""
+        head, rings = self._head, self._head.rings
+        found = rings.find(metric, depth_ms)
+        if found is not None or rings.refused(metric, depth_ms):
+            return found
+        deepest = max(depth_ms, rings.depth(metric))
+        sids = head.catalog.matching([matcher(METRIC_NAME, "=", metric)])
+        return rings.build(metric, sids, clocks(head, sids, deepest), depth_ms=deepest)
+
     def series(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> list[Labels]:
         """Return the series selected that have samples in range, in label order."""
         catalog = self._head.catalog
@@ -177,6 +193,7 @@ class TenantStore:
         horizon_ms = now_ms - milliseconds(self._options.retention)
         self._wal.forget(self._head.expire(horizon_ms))
         self._wal.expire(horizon_ms)
+        self._head.rings.age()
 
     def sync(self) -> None:
         """Force the log to disk; any thread. Raises NotDurable."""

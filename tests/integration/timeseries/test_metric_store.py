@@ -305,3 +305,26 @@ def test_series_and_label_listings_go_by_matchers_and_time(open_store: Open) -> 
     assert store.label_values(A, "none") == []
     assert store.label_names(A, [matcher("job", "=", "none")]) == []
     assert store.label_names(A) == ["__name__", "job"]
+
+
+def test_a_ring_takes_what_is_appended_and_belongs_to_one_tenant(open_store: Open) -> None:
+    store = open_store()
+    target = layout("t", "up", "load")
+    assert store.ring(A, "up", depth_ms=10_000) is store.ring(B, "up", depth_ms=10_000)
+    store.append(A, target, 1000, row(1, 2))
+    ring = store.ring(A, "up", depth_ms=10_000)
+    assert ring is not None
+    store.append(A, target, 2000, row(0, 2))
+    store.append(B, target, 3000, row(0, 2))
+    assert store.ring(A, "up", depth_ms=10_000) is ring
+    assert (ring.written[0], ring.times[:2, 0].tolist()) == (2, [1000, 2000])
+    assert ring.values[:2, 0].tolist() == [1.0, 0.0]
+    again = open_store().ring(A, "up", depth_ms=10_000)
+    assert again is not None
+    assert again.values[:2, 0].tolist() == [1.0, 0.0]
+
+
+def test_rings_have_a_budget_of_memory(open_store: Open) -> None:
+    store = open_store(ring_bytes=100)
+    store.append(A, layout("t", "up"), 1, row(1))
+    assert store.ring(A, "up", depth_ms=10_000) is None

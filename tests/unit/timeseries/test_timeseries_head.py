@@ -331,4 +331,4 @@ def test_a_group_index_that_is_out_of_use_is_an_error() -> None:
     put(head, layout(1), 1, 1)
     head.expire(5)
     with pytest.raises(KeyError):
-        head._at(0)
+        head.group_at(0)
