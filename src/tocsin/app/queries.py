@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
 
 import numpy as np
 
@@ -22,10 +23,18 @@ from tocsin.rule_engine.ports import Answer, Queries
 _SCALAR = (EMPTY,)
 
 
+class Evaluates(Protocol):
+    """Gives the value of an expression: the engine afresh, compiled plans from what they kept."""
+
+    def instant(self, tenant: TenantId, text: str, /, *, at_ms: int) -> Result:
+        """Return the value at one time. Raises ExecutionError and InvalidInput."""
+        ...
+
+
 class EmbeddedQueries(Queries):
     """Evaluates rule expressions in this process."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Evaluates) -> None:
         """Answer from `engine`."""
         self._engine = engine
 

@@ -26,6 +26,7 @@ from tocsin.promql.result import Result, Scalar, Vector
 
 _SLACK_MS = 60_000  # how much later than its newest sample a ring may be asked
 _LATE_MS = 600_000  # a rule that looks from farther back is not worth a deeper ring
+_IDLE_MS = 600_000  # a reader nobody has used for so long is given up
 _MOST_TREES = 20_000  # of one tenant; then everything is compiled anew
 
 
@@ -59,6 +60,17 @@ class _Tenant:
     memo_at_ms: int | None = None
     answered: dict[int, _Answered] = field(default_factory=dict)
     bare: dict[Labels, Labels] = field(default_factory=dict)
+    pruned_at_ms: int = 0
+
+    def begin(self, at_ms: int) -> None:
+        """Forget what held for another evaluation time, and now and then who is not asked."""
+        if self.memo_at_ms == at_ms:
+            return
+        self.memo.clear()
+        self.memo_at_ms = at_ms
+        if not 0 <= at_ms - self.pruned_at_ms <= _IDLE_MS:
+            asked = {m: r for m, r in self.readers.items() if r.used_at_ms >= self.pruned_at_ms}
+            self.readers, self.pruned_at_ms = asked, at_ms
 
 
 class Plans:
@@ -92,9 +104,7 @@ class Plans:
         tree = plans.trees.get(text) or self._compiled(plans, text)
         if isinstance(unwrapped(tree.expr), StringLiteral | MatrixSelector | Subquery):
             return self._engine.instant(tenant, tree.expr, at_ms=at_ms, expired=expired)
-        if plans.memo_at_ms != at_ms:
-            plans.memo.clear()
-            plans.memo_at_ms = at_ms
+        plans.begin(at_ms)
         readers = self._readers(tenant, plans, tree, at_ms)
         ready = Ready(readers, plans.expressions, plans.shaping, plans.memo)
         run = RuleEvaluation(Query(self._source, tenant, self._options, expired), at_ms, ready)
@@ -141,6 +151,7 @@ class Plans:
         reader = plans.readers.get(metric)
         if reader is None or reader.ring is not ring:
             reader = plans.readers[metric] = RingReader(ring)
+        reader.used_at_ms = plans.memo_at_ms or 0
         return reader
 
 

@@ -16,6 +16,7 @@ class RingReader:
 
     def __init__(self, ring: Ring) -> None:
         self.ring = ring
+        self.used_at_ms = 0
         self._watch = Watch(ring)
         self._windows = Windows(ring)
         self._views: dict[Matchers, View] = {}
