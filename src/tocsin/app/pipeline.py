@@ -23,6 +23,7 @@ from tocsin.notification_dispatcher.dispatch import Dispatcher
 from tocsin.notification_dispatcher.provider import Wire
 from tocsin.notification_dispatcher.submit import submit
 from tocsin.promql.engine import Engine
+from tocsin.promql.plans.plans import Plans
 from tocsin.rule_engine.instruments import RuleInstruments
 from tocsin.rule_engine.schedule import RuleGroups
 from tocsin.storage.stores import Stores
@@ -76,7 +77,7 @@ def assemble(stores: Stores, series: MetricStore, outside: Outside, registry: Re
     )
     around = Surroundings(outside.exchange, clock, outside.rng, outside.ids, metrics_read)
     backends = Backends(around, BackendInstruments(registry))
-    here = EmbeddedQueries(Engine(series))
+    here = EmbeddedQueries(Plans(Engine(series), series, series))
     rules = RuleGroups(
         TenantQueries(here, backends),
         TenantSink(series, backends),
