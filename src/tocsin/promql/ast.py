@@ -5,12 +5,13 @@ Nodes compare by meaning: the places kept for annotations do not take part in eq
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 from tocsin.model.matchers import Matchers
+from tocsin.promql.durations import Duration
 
 
 class BinaryOp(StrEnum):
@@ -67,9 +68,10 @@ class At:
 
 @dataclass(frozen=True, slots=True)
 class NumberLiteral:
-    """A number literal; a duration literal is its seconds."""
+    """A number literal; a duration literal (`5m`, so `duration`) is its seconds."""
 
     value: float
+    duration: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +83,17 @@ class StringLiteral:
 
 @dataclass(frozen=True, slots=True)
 class VectorSelector:
-    """An instant vector selector; a metric name is the first of `matchers`."""
+    """An instant vector selector; a metric name is the first of `matchers`.
+
+    `name` is the metric's name where it stands before the braces. A duration that depends on
+    the query stands in `offset_expr` until `resolve.resolved` has put its value into `offset_ms`.
+    """
 
     matchers: Matchers
     offset_ms: int = 0
     at: At | None = None
+    offset_expr: Duration | None = None
+    name: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +102,7 @@ class MatrixSelector:
 
     selector: VectorSelector
     range_ms: int
+    range_expr: Duration | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +114,9 @@ class Subquery:
     step_ms: int = 0
     offset_ms: int = 0
     at: At | None = None
+    range_expr: Duration | None = None
+    step_expr: Duration | None = None
+    offset_expr: Duration | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +226,28 @@ def children(expr: Expr) -> tuple[Expr, ...]:
             return (expr.expr,) if expr.param is None else (expr.param, expr.expr)
         case Call():
             return expr.args
+
+
+def with_operands(expr: Expr, change: Callable[[Expr], Expr]) -> Expr:
+    """Return `expr` with `change` applied to each of its direct operands.
+
+    What `change` makes of the selector of a range must be a selector.
+    """
+    match expr:
+        case NumberLiteral() | StringLiteral() | VectorSelector():
+            return expr
+        case MatrixSelector(selector=selector):
+            changed = change(selector)
+            return replace(expr, selector=cast("VectorSelector", changed))
+        case Subquery() | Negation() | Paren():
+            return replace(expr, expr=change(expr.expr))
+        case Binary():
+            return replace(expr, left=change(expr.left), right=change(expr.right))
+        case Aggregate():
+            param = None if expr.param is None else change(expr.param)
+            return replace(expr, expr=change(expr.expr), param=param)
+        case Call():
+            return replace(expr, args=tuple(change(arg) for arg in expr.args))
 
 
 def walk(expr: Expr) -> Iterator[Expr]:

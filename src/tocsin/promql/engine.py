@@ -14,11 +14,13 @@ from tocsin.model.errors import InvalidInput
 from tocsin.model.series import Series
 from tocsin.model.tenant import TenantId
 from tocsin.promql.ast import Expr, MatrixSelector, StringLiteral, Subquery, unwrapped
+from tocsin.promql.durations import QueryTimes
 from tocsin.promql.evaluation import Evaluation, Query
 from tocsin.promql.grid import Grid, Ints
 from tocsin.promql.options import Options
 from tocsin.promql.parser import Grammar, parse
 from tocsin.promql.ports import SeriesSource
+from tocsin.promql.resolve import resolved
 from tocsin.promql.result import Answer, Matrix, Result, Scalar, String, Vector
 from tocsin.promql.scope import Steps, regular
 from tocsin.promql.selectors import Windows
@@ -56,11 +58,11 @@ class Engine:
     ) -> Result:
         """Return the value of `expr` at one time. `expired` tells whether the deadline has passed.
 
-        Raises ParseError, ExecutionError, TooManySamples, QueryTimeout.
+        Raises InvalidInput (ParseError), ExecutionError, TooManySamples, QueryTimeout.
         """
         steps = Steps(np.array([at_ms], dtype=np.int64), 0, at_ms, at_ms)
         run = self._evaluation(tenant, steps, expired)
-        tree = self.parse(expr) if isinstance(expr, str) else expr
+        tree = self._tree(expr, QueryTimes())
         with np.errstate(all="ignore"):
             return run.result(_instant_answer(run, tree, at_ms))
 
@@ -80,9 +82,12 @@ class Engine:
         """
         steps = Steps(self._times(start_ms, end_ms, step_ms), step_ms, start_ms, end_ms)
         run = self._evaluation(tenant, steps, expired)
-        tree = self.parse(expr) if isinstance(expr, str) else expr
+        tree = self._tree(expr, QueryTimes(step_ms, end_ms - start_ms))
         with np.errstate(all="ignore"):
             return run.result(_range_answer(run, tree))
+
+    def _tree(self, expr: str | Expr, times: QueryTimes) -> Expr:
+        return resolved(self.parse(expr) if isinstance(expr, str) else expr, times)
 
     def _times(self, start_ms: int, end_ms: int, step_ms: int) -> Ints:
         if step_ms <= 0:

@@ -28,6 +28,26 @@ def format_value(value: float) -> str:
     return text.removesuffix(".0")
 
 
+def format_plain(value: float) -> str:
+    """Return `value` in plain notation, however many digits that takes, as queries print it.
+
+    >>> format_plain(1e21), format_plain(2.0)
+    ('1000000000000000000000', '2')
+    """
+    if not math.isfinite(value):
+        return _not_finite(value)
+    return format(Decimal(repr(float(value))), "f").removesuffix(".0")
+
+
+def format_exponent(value: float) -> str:
+    """Return `value` in exponent form, as Prometheus writes the value of an alert.
+
+    >>> format_exponent(1.0), format_exponent(0.0), format_exponent(-1250.0)
+    ('1e+00', '0e+00', '-1.25e+03')
+    """
+    return _exponent_form(value) if math.isfinite(value) else _not_finite(value)
+
+
 def format_bound(value: float) -> str:
     """Return `value` in OpenMetrics float form, as Prometheus writes `le` and `quantile` labels.
 

@@ -1,11 +1,10 @@
-"""Strings, numbers and durations as PromQL writes them (string escapes as in Go)."""
+"""Strings and numbers as PromQL writes them, and as messages show them (both as in Go)."""
 
 from __future__ import annotations
 
+import math
 import re
 
-from tocsin.model.duration import parse_duration
-from tocsin.model.errors import InvalidInput
 from tocsin.promql.errors import ParseError
 
 _ESCAPE = re.compile(
@@ -14,45 +13,84 @@ _ESCAPE = re.compile(
     re.DOTALL,
 )
 _PLAIN = dict(zip(b"abfnrtv\\'\"", b"\a\b\f\n\r\t\v\\'\"", strict=True))
-_INVALID_BYTE = 0x10F700  # a private code point for each byte that is no UTF-8, past the library
+_OCTAL, _HEX = frozenset("01234567"), frozenset("0123456789abcdefABCDEF")
+_SHOWN = {"\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t"} | {
+    "\v": "\\v",
+    "\\": "\\\\",
+}
 _LONGEST_MS = 2**63 // 1_000_000  # an int64 of nanoseconds, as in Go
 
 
 def unquote(literal: str) -> str:
-    """Return what a string literal means; bytes that are no UTF-8 become lone surrogates."""
-    body = literal[1:-1]
-    if literal[0] == "`" or "\\" not in body:
+    """Return what a string literal means; bytes that are no UTF-8 become lone surrogates.
+
+    Raises ParseError for an escape that is none.
+    """
+    quote, body = literal[0], literal[1:-1]
+    if quote == "`" or "\\" not in body:
         return body
-    return _ESCAPE.sub(_unescape, body.encode()).decode("utf-8", "surrogateescape")
+    raw = body.encode("utf-8", "surrogateescape")
+    return _ESCAPE.sub(lambda hit: _unescaped(hit, quote), raw).decode("utf-8", "surrogateescape")
 
 
-def _unescape(hit: re.Match[bytes]) -> bytes:
+def _unescaped(hit: re.Match[bytes], quote: str) -> bytes:
+    if hit["bad"] or (hit["plain"] in (b"'", b'"') and hit["plain"] != quote.encode()):
+        rest = hit.string[hit.start() + 1 :].decode("utf-8", "replace")
+        raise ParseError(_bad_escape(rest + quote))
     if hit["plain"]:
         return bytes((_PLAIN[hit["plain"][0]],))
     if hit["octal"] or hit["byte"]:
         code = int(hit["octal"], 8) if hit["octal"] else int(hit["byte"], 16)
-        return bytes((code & 0xFF,))
-    code = int(hit["short"] or hit["long"] or b"110000", 16)
+        if code > 0xFF:
+            raise ParseError(_NO_CHARACTER)
+        return bytes((code,))
+    code = int(hit["short"] or hit["long"], 16)
     if code > 0x10FFFF or 0xD800 <= code < 0xE000:
-        raise ParseError(f"unknown escape sequence {hit[0].decode(errors='replace')!r}")
+        raise ParseError(_NO_CHARACTER)
     return chr(code).encode()
 
 
-def quote(value: str) -> str:
-    """Return a literal the library reads as `value`, lone surrogates as private code points."""
-    shown = "".join(
-        chr(_INVALID_BYTE + ord(c) - 0xDC00) if "\udc80" <= c <= "\udcff" else c for c in value
-    )
-    escaped = shown.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return f'"{escaped}"'
+_NO_CHARACTER = "escape sequence is an invalid Unicode code point"
 
 
-def restore(value: str) -> str:
-    """Undo the private code points of `quote`."""
-    first = chr(_INVALID_BYTE)
-    if not value or max(value) < first:
-        return value
-    return "".join(chr(ord(c) - _INVALID_BYTE + 0xDC00) if c >= first else c for c in value)
+def _bad_escape(text: str) -> str:
+    """Say what is wrong with the escape that `text` begins with, its backslash taken off."""
+    first = text[0]
+    if first not in "01234567xuU":
+        return f"unknown escape sequence {_unicode(first)}"
+    digits, known = (text, _OCTAL) if first.isdigit() else (text[1:], _HEX)
+    wrong = next(char for char in digits if char not in known)
+    return f"illegal character {_unicode(wrong)} in escape sequence"
+
+
+def _unicode(char: str) -> str:
+    """Return a character as `U+0071 'q'`."""
+    return f"U+{ord(char):04X} '{char}'" if char.isprintable() else f"U+{ord(char):04X}"
+
+
+def go_quoted(text: str) -> str:
+    """Return `text` in double quotes with the escapes of Go."""
+    return '"' + "".join(_escaped(char, '"') for char in text) + '"'
+
+
+def go_rune(char: str) -> str:
+    """Return a character in single quotes, the replacement character for none."""
+    return f"'{_escaped(char or chr(0xFFFD), chr(39))}'"
+
+
+def _escaped(char: str, quote: str) -> str:
+    code = ord(char)
+    if char == quote:
+        return "\\" + char
+    if char in _SHOWN:
+        return _SHOWN[char]
+    if char.isprintable():
+        return char
+    if 0xDC80 <= code <= 0xDCFF:
+        return f"\\x{code - 0xDC00:02x}"
+    if code < 0x80:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def is_utf8(value: str) -> bool:
@@ -66,21 +104,28 @@ def printable(value: str) -> str:
 
 
 def number(text: str) -> float:
-    """Return the value of a decimal, exponent or hexadecimal literal, `_` between digits."""
+    """Return the value of a number as Go reads one, octal with a leading zero, `_` between digits.
+
+    Raises ParseError when it is too large for a float.
+    """
     plain = text.replace("_", "")
     if plain[:2] in ("0x", "0X"):
-        return float(int(plain, 16))
-    return float(plain)
+        value = _hexadecimal(plain)
+    elif len(plain) > 1 and plain[0] == "0" and set(plain) <= set("01234567"):
+        value = float(int(plain, 8))
+    else:
+        value = float(plain)
+    if math.isinf(value) and not text.lower().endswith("inf"):
+        reason = f"strconv.ParseFloat: parsing {go_quoted(text)}: value out of range"
+        raise ParseError(f"error parsing number: {reason}")
+    return value
 
 
-def duration_ms(text: str) -> int:
-    """Return the milliseconds of `5m`, or of a number of seconds. Raises ParseError."""
-    if text[-1].isalpha() and text[:2] not in ("0x", "0X"):
-        try:
-            return round(parse_duration(text).total_seconds() * 1000)
-        except InvalidInput as error:
-            raise ParseError(str(error)) from error
-    return seconds_ms(number(text))
+def _hexadecimal(text: str) -> float:
+    try:
+        return float.fromhex(text)
+    except OverflowError:
+        return math.inf
 
 
 def seconds_ms(seconds: float) -> int:

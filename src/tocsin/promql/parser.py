@@ -1,65 +1,73 @@
-"""PromQL text to our own tree, by way of the promql-parser library.
+"""PromQL text to a tree, or the complaint of Prometheus' own parser.
 
-The library is the grammar and the type check; `normalise` bridges what it reads differently.
-Not supported, with an error: duration expressions with `step()` or `range()`, the `anchored` and
-`smoothed` modifiers, the native-histogram operators `</` and `>/`.
+A recursive descent over the words: operators climb by how tightly they bind, and what stands
+behind an operand (`[5m]`, `offset`, `@`) belongs to it. Types are checked once the whole text
+is known to be a sentence (`typecheck`). Source: Prometheus, "Querying basics" and
+`promql/parser/generated_parser.y`.
+
+Parsed and refused, since native histograms are not supported: the operators `</` and `>/`.
+The modifiers `anchored` and `smoothed` are refused as well.
 """
 
 from __future__ import annotations
 
 import functools
-import re
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from typing import Any, Literal
-
-import promql_parser
+import math
+from dataclasses import replace
 
 from tocsin.model.errors import InvalidInput
 from tocsin.model.labels import METRIC_NAME
-from tocsin.model.matchers import Matcher, MatchOp, matcher
-from tocsin.model.pattern import pattern
+from tocsin.model.matchers import MatchOp, matcher
 from tocsin.promql import ast
+from tocsin.promql.duration_syntax import (
+    WANTED_OR_CLOSED,
+    number_or_duration,
+    offset_duration,
+    positive_duration,
+)
+from tocsin.promql.durations import (
+    Duration,
+    DurationLiteral,
+    QueryTimes,
+    depends_on_query,
+    milliseconds,
+)
 from tocsin.promql.errors import ParseError
-from tocsin.promql.lexer import KEYWORDS, Kind, Site, position, words
-from tocsin.promql.literals import restore
-from tocsin.promql.normalise import Normalised, normalise
+from tocsin.promql.lexer import SET_OPERATORS, Kind, Word, position
+from tocsin.promql.literals import seconds_ms, unquote
+from tocsin.promql.reader import Grammar, Mode, Reader
+from tocsin.promql.selector_syntax import braces, grouping
+from tocsin.promql.signatures import SIGNATURES
+from tocsin.promql.typecheck import Places, check_types
 
-Mode = Literal["3", "2.42"]
-
-
-@dataclass(frozen=True, slots=True)
-class Grammar:
-    """Which PromQL is accepted: the version, and whether experimental functions are."""
-
-    mode: Mode = "3"
-    experimental: bool = False
-
+__all__ = ["DEFAULT", "Grammar", "Mode", "check", "parse"]
 
 DEFAULT = Grammar()
-# Evaluation takes up to 7 Python frames for a call within a call, 3 for an operator; the
-# interpreter allows 1,000 in all.
-_DEEPEST = 240
-_DEPTH_COST: dict[type, int] = {
-    promql_parser.Call: 3,
-    promql_parser.AggregateExpr: 3,
-    promql_parser.SubqueryExpr: 3,
-}
-_EXPERIMENTAL_AGGREGATORS = frozenset(("limitk", "limit_ratio"))
+
+_BINDING = (
+    {"or": 1, "and": 2, "unless": 2}
+    | dict.fromkeys(("==", "!=", "<=", "<", ">=", ">"), 3)
+    | dict.fromkeys(("+", "-"), 4)
+    | dict.fromkeys(("*", "/", "%", "atan2"), 5)
+    | {"^": 7}
+)
+_LOOSEST, _SIGN, _POWER = 1, 6, 7  # a sign binds as a product does: -x ^ 2 is -(x ^ 2)
+_WITH_PARAMETER = frozenset(
+    ("topk", "bottomk", "quantile", "count_values", "limitk", "limit_ratio")
+)
+_EXPERIMENTAL = frozenset(("limitk", "limit_ratio"))
+_NO_METRIC = frozenset(("bool", "on", "ignoring", "group_left", "group_right"))
+_TRIMS = ("</", ">/")
+_FILLS = ("fill", "fill_left", "fill_right")
 _SMOOTHING = "double_exponential_smoothing"
+_FURTHEST_S = 2**63  # what Prometheus allows after `@`
+_FURTHEST_MS = 2**63 - 1
 
 
 @functools.lru_cache(maxsize=4096)
 def parse(text: str, grammar: Grammar = DEFAULT) -> ast.Expr:
     """Return the tree of `text`. Raises ParseError (`1:<column>: parse error: …`)."""
-    renamed = {"holt_winters": _SMOOTHING} if grammar.mode == "2.42" else {}
-    ready = normalise(text, renamed=renamed)
-    try:
-        tree = promql_parser.parse(ready.text)
-    except ValueError as error:
-        raise _explained(str(error), text, ready) from error
-    return _Converter(text, ready, grammar).expr(tree)
+    return _Parser(Reader(text, grammar)).whole()
 
 
 def check(text: str, grammar: Grammar = DEFAULT) -> None:
@@ -67,186 +75,321 @@ def check(text: str, grammar: Grammar = DEFAULT) -> None:
     parse(text, grammar)
 
 
-def _explained(reason: str, text: str, ready: Normalised) -> ParseError:
-    """Return the library's complaint with a place where the words tell one."""
-    named = re.search(r"function (?:with name )?'(\w+)'", reason)
-    if named:
-        site = next((s for s in ready.sites.calls if s.name == named[1]), None)
-        line, column = position(text, site.at) if site else (1, 1)
-        reason = re.sub(r"'(\w+)'", r'"\1"', reason)
-        return ParseError(reason, line=line, column=column)
-    if reason == "invalid promql query":
-        return _unexpected(text)
-    return ParseError(reason)
+class _Parser:
+    """Reads one expression. Each method reads what its name says and returns the node."""
 
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._places = Places(reader.text)
 
-def _unexpected(text: str) -> ParseError:
-    """Return the error for text that is no sentence of the grammar, which says no more."""
-    found = words(text)
-    if not found:
-        return ParseError("no expression found in input")
-    last = found[-1]
-    if last.keyword in KEYWORDS or (last.kind is Kind.SIGN and last.text not in ")]}"):
-        line, column = position(text, len(text))
-        return ParseError("unexpected end of input", line=line, column=column)
-    return ParseError("unexpected input")
+    def whole(self) -> ast.Expr:
+        reader = self._reader
+        if reader.peek().kind is Kind.END:
+            raise ParseError("no expression found in input")
+        tree = self._expression(_LOOSEST)
+        if reader.peek().kind is not Kind.END:
+            raise reader.unexpected()
+        check_types(tree, self._places)
+        return tree
 
+    def _expression(self, binding: int) -> ast.Expr:
+        reader = self._reader
+        with reader.deeper():
+            start = reader.peek().at
+            left = self._unary()
+            while self._binding() >= binding:
+                reader.count_operator()
+                left = self._placed(self._binary(left, reader.take()), start)
+            return left
 
-class _Converter:
-    """Turns library nodes into ours, putting back what `normalise` took out."""
+    def _binding(self) -> int:
+        """Return how tightly the operator ahead binds, 0 when there is none."""
+        word = self._reader.peek()
+        if word.kind is not Kind.OPERATOR:
+            return 0
+        if word.text in _TRIMS:
+            reason = f'operator "{word.text}" trims native histograms, which are not supported'
+            raise self._reader.error(word.at, reason)
+        return _BINDING.get(word.lower, 0)
 
-    def __init__(self, text: str, ready: Normalised, grammar: Grammar) -> None:
-        self._text = text
-        self._ready = ready
-        self._grammar = grammar
-        self._calls = iter(ready.sites.calls)
-        self._aggregations = iter(ready.sites.aggregations)
-        self._depth = 0
-        self._free: Any = None  # the selector that may match anything: info()'s second operand
-        self._kinds: dict[type, Callable[[Any], ast.Expr]] = {
-            promql_parser.NumberLiteral: lambda node: ast.NumberLiteral(node.val),
-            promql_parser.StringLiteral: lambda node: ast.StringLiteral(restore(node.val)),
-            promql_parser.VectorSelector: self._selector,
-            promql_parser.MatrixSelector: self._range,
-            promql_parser.SubqueryExpr: self._subquery,
-            promql_parser.UnaryExpr: lambda node: ast.Negation(self.expr(node.expr)),
-            promql_parser.ParenExpr: lambda node: ast.Paren(self.expr(node.expr)),
-            promql_parser.BinaryExpr: self._binary,
-            promql_parser.AggregateExpr: self._aggregate,
-            promql_parser.Call: self._call,
-        }
+    def _binary(self, left: ast.Expr, sign: Word) -> ast.Binary:
+        op, own = ast.BinaryOp(sign.lower), _BINDING[sign.lower]
+        return_bool = self._reader.skip("bool") is not None
+        matching = self._matching(sets=sign.lower in SET_OPERATORS)
+        right = self._expression(own if own == _POWER else own + 1)
+        node = ast.Binary(op, left, right, matching, return_bool)
+        self._places.operator(node, sign.at)
+        return node
 
-    def expr(self, node: Any) -> ast.Expr:
-        cost = _DEPTH_COST.get(type(node), 1)
-        self._depth += cost
-        if self._depth > _DEEPEST:
-            raise ParseError("expression is nested too deeply")
-        converted = self._kinds[type(node)](node)
-        self._depth -= cost
-        return converted
+    def _matching(self, *, sets: bool) -> ast.Matching:
+        reader = self._reader
+        found = ast.Matching(ast.Cardinality.MANY_TO_MANY if sets else ast.Cardinality.ONE_TO_ONE)
+        if how := reader.skip("on", "ignoring"):
+            found = replace(found, on=how.lower == "on", labels=grouping(reader))
+            if side := reader.skip("group_left", "group_right"):
+                left = side.lower == "group_left"
+                many = ast.Cardinality.MANY_TO_ONE if left else ast.Cardinality.ONE_TO_MANY
+                include = grouping(reader) if reader.sees("(") else ()
+                found = replace(found, cardinality=many, include=include)
+        return self._filled(found)
 
-    def _selector(self, node: Any) -> ast.VectorSelector:
-        if node.matchers.or_matchers:
-            raise ParseError('unexpected "or" in label matching')
-        found = [self._matcher(m) for m in node.matchers.matchers]
-        if node.name:
-            found.insert(0, matcher(METRIC_NAME, MatchOp.EQUAL, restore(node.name)))
-        if all(m.matches("") for m in found) and node is not self._free:
-            raise ParseError("vector selector must contain at least one non-empty matcher")
-        return ast.VectorSelector(tuple(found), self._ms(node.offset), self._at(node.at))
-
-    def _matcher(self, node: Any) -> Matcher:
-        name, op = restore(node.name), _OPS[str(node.op)]
-        if not op.is_regex:
-            return matcher(name, op, restore(node.value))
-        text = self._ready.patterns[int(node.value[1:])]
-        try:
-            found = matcher(name, op, text)
-        except InvalidInput as error:
-            raise ParseError(str(error)) from error
-        if self._grammar.mode == "2.42" and found.pattern and found.pattern.literals is None:
-            return replace(found, pattern=pattern(f"(?-s:{text})"))
+    def _filled(self, found: ast.Matching) -> ast.Matching:
+        """Read `fill(0)`, or `fill_left(…)` and `fill_right(…)` in either order."""
+        reader, seen = self._reader, set[str]()
+        while reader.sees(*_FILLS) and reader.after.text == "(":
+            word = reader.take()
+            reader.experimental(word.at, "binop fill modifiers are experimental and not enabled")
+            if word.lower in seen or (seen and "fill" in (*seen, word.lower)):
+                raise reader.error(word.at, f"unexpected {word.described()}")
+            seen.add(word.lower)
+            value = self._fill_value()
+            if word.lower != "fill_right":
+                found = replace(found, fill_left=value)
+            if word.lower != "fill_left":
+                found = replace(found, fill_right=value)
         return found
 
-    def _range(self, node: Any) -> ast.MatrixSelector:
-        return ast.MatrixSelector(self._selector(node.vector_selector), self._ms(node.range))
+    def _fill_value(self) -> float:
+        reader = self._reader
+        reader.take()
+        value = self._signed_number("fill modifier", "number")
+        if not reader.skip(")"):
+            raise reader.unexpected("fill modifier", '")"')
+        return value
 
-    def _subquery(self, node: Any) -> ast.Subquery:
-        return ast.Subquery(
-            self.expr(node.expr),
-            range_ms=self._ms(node.range),
-            step_ms=self._ms(node.step),
-            offset_ms=self._ms(node.offset),
-            at=self._at(node.at),
-        )
+    def _unary(self) -> ast.Expr:
+        reader, signs = self._reader, list[Word]()
+        while sign := reader.skip("+", "-"):
+            reader.count_operator()
+            signs.append(sign)
+        if not signs:
+            return self._operand()
+        found = self._expression(_SIGN)
+        for sign in reversed(signs):
+            found = self._placed(self._signed(sign, found), sign.at)
+        return found
 
-    def _ms(self, value: timedelta | None) -> int:
-        if value is None:
-            return 0
-        return self._ready.durations[value // timedelta(milliseconds=1) - 1]
+    def _signed(self, sign: Word, operand: ast.Expr) -> ast.Expr:
+        if isinstance(operand, ast.NumberLiteral):
+            return replace(operand, value=-operand.value) if sign.text == "-" else operand
+        if sign.text == "-":
+            return ast.Negation(operand)
+        self._places.plus(operand, sign.at)
+        return operand
 
-    def _at(self, node: Any) -> ast.At | None:
-        if node is None:
-            return None
-        kind = ast.AtKind(_AT_KINDS[str(node.type)])
-        if kind is not ast.AtKind.TIME:
-            return ast.At(kind)
-        when: datetime = node.at
-        return ast.At(kind, self._ready.times[int(when.timestamp())])
+    def _operand(self) -> ast.Expr:
+        start = self._reader.peek().at
+        found = self._placed(self._primary(), start)
+        while (changed := self._modified(found)) is not None:
+            found = self._placed(changed, start)
+        return found
 
-    def _binary(self, node: Any) -> ast.Binary:
-        left, right = self.expr(node.lhs), self.expr(node.rhs)
-        op, modifier = ast.BinaryOp(str(node.op)), node.modifier
-        if modifier is None:
-            return ast.Binary(op, left, right)
-        return ast.Binary(op, left, right, _matching(modifier), bool(modifier.return_bool))
+    def _modified(self, found: ast.Expr) -> ast.Expr | None:
+        """Return `found` with the modifier behind it, None when there is none."""
+        reader = self._reader
+        if reader.sees("["):
+            return self._bracket(found)
+        if reader.skip("offset"):
+            return self._offset(found, offset_duration(reader))
+        if reader.skip("@"):
+            return self._at(found)
+        if word := reader.skip("anchored", "smoothed"):
+            raise reader.error(self._places.start(found), f"{word.lower} modifier is not supported")
+        return None
 
-    def _aggregate(self, node: Any) -> ast.Aggregate:
-        op = str(node.op).lower()
-        site = next(self._aggregations, None)
-        if op in _EXPERIMENTAL_AGGREGATORS and not self._grammar.experimental:
-            raise self._error(site, f"{op}() is experimental and not enabled")
-        places = self._places(site)
-        param = None if node.param is None else self.expr(node.param)
-        by = node.modifier
-        return ast.Aggregate(
-            op,
-            self.expr(node.expr),
-            param=param,
-            labels=tuple(restore(label) for label in by.labels) if by else (),
-            without=bool(by) and str(by.type).endswith("Without"),
-            place=places[0] if places else "1:1",
-        )
+    def _primary(self) -> ast.Expr:
+        reader = self._reader
+        word = reader.peek()
+        match word.kind:
+            case Kind.NUMBER | Kind.DURATION:
+                value = number_or_duration(reader, reader.take())
+                return ast.NumberLiteral(value, duration=word.kind is Kind.DURATION)
+            case Kind.STRING:
+                return ast.StringLiteral(unquote(reader.take().text))
+            case Kind.AGGREGATOR if self._aggregates():
+                return self._aggregation(reader.take())
+            case Kind.IDENTIFIER | Kind.PREPROCESSOR if reader.after.text == "(":
+                return self._call(reader.take())
+        if reader.sees("("):
+            return self._parenthesis()
+        return self._selector()
 
-    def _call(self, node: Any) -> ast.Call:
-        name, site = node.func.name, next(self._calls, None)
-        renamed = self._grammar.mode == "2.42" and name == _SMOOTHING
-        if node.func.experimental and not self._grammar.experimental and not renamed:
-            raise self._error(site, f'function "{name}" is not enabled')
-        return ast.Call(name, self._arguments(name, node.args), self._places(site))
+    def _parenthesis(self) -> ast.Paren:
+        self._reader.take()
+        inner = self._expression(_LOOSEST)
+        if not self._reader.skip(")"):
+            raise self._reader.unexpected()
+        return ast.Paren(inner)
 
-    def _arguments(self, name: str, nodes: list[Any]) -> tuple[ast.Expr, ...]:
-        found = []
-        for i, node in enumerate(nodes):
-            self._free = node if name == "info" and i == 1 else None
-            found.append(self.expr(node))
-        return tuple(found)
+    def _selector(self) -> ast.VectorSelector:
+        reader, name = self._reader, ""
+        if self._names_a_metric(reader.peek()):
+            name = reader.take().text
+        elif not reader.sees("{"):
+            raise reader.unexpected()
+        found = braces(reader) if reader.sees("{") else []
+        if name:
+            found.insert(0, matcher(METRIC_NAME, MatchOp.EQUAL, name))
+        return ast.VectorSelector(tuple(found), name=name)
 
-    def _places(self, site: Site | None) -> tuple[str, ...]:
-        if site is None:
-            return ()
-        spots = (position(self._text, at) for at in site.arguments)
-        return tuple(f"{line}:{column}" for line, column in spots)
+    def _names_a_metric(self, word: Word) -> bool:
+        if word.kind is Kind.OPERATOR:
+            return word.lower in SET_OPERATORS
+        return word.kind in _METRICS and word.lower not in _NO_METRIC
 
-    def _error(self, site: Site | None, reason: str) -> ParseError:
-        line, column = position(self._text, site.at) if site else (1, 1)
-        return ParseError(reason, line=line, column=column)
+    def _aggregates(self) -> bool:
+        """Tell whether the name of an aggregation begins one, and is not a metric's."""
+        after = self._reader.after
+        return after.text == "(" or after.lower in ("by", "without")
+
+    def _aggregation(self, name: Word) -> ast.Aggregate:
+        reader, op = self._reader, name.lower
+        by = self._by()
+        if not reader.sees("("):
+            raise reader.unexpected("aggregation")
+        with reader.aggregation():
+            arguments, places = self._arguments()
+        labels, without = by or self._by() or ((), False)
+        if op in _EXPERIMENTAL:
+            reader.experimental(name.at, f"{op}() is experimental and not enabled")
+        wanted = 2 if op in _WITH_PARAMETER else 1
+        if not arguments:
+            raise reader.error(name.at, "no arguments for aggregate expression provided")
+        if len(arguments) != wanted:
+            reason = "wrong number of arguments for aggregate expression provided"
+            raise reader.error(name.at, f"{reason}, expected {wanted}, got {len(arguments)}")
+        param = arguments[0] if wanted == 2 else None
+        return ast.Aggregate(op, arguments[-1], param, labels, without, places[0])
+
+    def _by(self) -> tuple[tuple[str, ...], bool] | None:
+        """Read `by (…)` or `without (…)`; None when there is neither."""
+        how = self._reader.skip("by", "without")
+        return None if how is None else (grouping(self._reader), how.lower == "without")
+
+    def _call(self, word: Word) -> ast.Call:
+        reader, name = self._reader, word.text
+        old = reader.grammar.mode == "2.42" and name == "holt_winters"
+        name = _SMOOTHING if old else name
+        arguments, places = self._arguments()
+        signature = SIGNATURES.get(name)
+        if signature is None:
+            raise reader.error(word.at, f'unknown function with name "{word.text}"')
+        if signature.experimental and not old:
+            reader.experimental(word.at, f'function "{word.text}" is not enabled')
+        return ast.Call(name, tuple(arguments), places)
+
+    def _arguments(self) -> tuple[list[ast.Expr], tuple[str, ...]]:
+        """Read `(…)`; return the arguments and the `line:column` of each."""
+        reader, found, places = self._reader, list[ast.Expr](), list[str]()
+        reader.take()
+        while not reader.sees(")"):
+            line, column = position(reader.text, reader.peek().at)
+            places.append(f"{line}:{column}")
+            found.append(self._expression(_LOOSEST))
+            comma = reader.skip(",")
+            if comma is None and not reader.sees(")"):
+                raise reader.unexpected()
+            if comma is not None and reader.sees(")"):
+                raise reader.error(comma.at, "trailing commas not allowed in function call args")
+        reader.take()
+        return found, tuple(places)
+
+    def _bracket(self, inner: ast.Expr) -> ast.Expr:
+        """Read `[range]` or `[range:step]` behind `inner`."""
+        reader = self._reader
+        opening = reader.take()
+        span = positive_duration(reader, "subquery or range selector")
+        if reader.skip(":"):
+            return self._subquery(inner, span)
+        if not reader.skip("]"):
+            raise reader.unexpected("subquery or range", '":" or "]"')
+        if not isinstance(inner, ast.VectorSelector):
+            raise reader.error(opening.at, "ranges only allowed for vector selectors")
+        if inner.offset_ms or inner.offset_expr:
+            raise reader.error(opening.at, "no offset modifiers allowed before range")
+        if inner.at is not None:
+            raise reader.error(opening.at, "no @ modifiers allowed before range")
+        return ast.MatrixSelector(inner, *_known(span, positive=True))
+
+    def _subquery(self, inner: ast.Expr, span: Duration) -> ast.Subquery:
+        reader = self._reader
+        step_ms, step_expr = 0, None
+        if not reader.sees("]"):
+            step = positive_duration(reader, "subquery selector", WANTED_OR_CLOSED)
+            step_ms, step_expr = _known(step, positive=True)
+        if not reader.skip("]"):
+            raise reader.unexpected("subquery selector", '"]"')
+        range_ms, range_expr = _known(span, positive=True)
+        return ast.Subquery(inner, range_ms, step_ms, range_expr=range_expr, step_expr=step_expr)
+
+    def _offset(self, found: ast.Expr, offset: Duration) -> ast.Expr:
+        reader, start = self._reader, self._places.start(found)
+        target = found.selector if isinstance(found, ast.MatrixSelector) else found
+        if not isinstance(target, ast.VectorSelector | ast.Subquery):
+            raise reader.error(start, f"offset modifier {_PRECEDED}")
+        if target.offset_ms or target.offset_expr:
+            raise reader.error(start, "offset may not be set multiple times")
+        ms, expr = _known(offset, positive=False)
+        return _inside(found, replace(target, offset_ms=ms, offset_expr=expr))
+
+    def _at(self, found: ast.Expr) -> ast.Expr:
+        reader, start = self._reader, self._places.start(found)
+        at = self._timestamp(start)
+        target = found.selector if isinstance(found, ast.MatrixSelector) else found
+        if not isinstance(target, ast.VectorSelector | ast.Subquery):
+            raise reader.error(start, f"@ modifier {_PRECEDED}")
+        if target.at is not None:
+            raise reader.error(start, "@ <timestamp> may not be set multiple times")
+        return _inside(found, replace(target, at=at))
+
+    def _timestamp(self, start: int) -> ast.At:
+        reader = self._reader
+        if bound := reader.skip("start", "end"):
+            for sign in ("(", ")"):
+                if not reader.skip(sign):
+                    raise reader.unexpected("@", "timestamp")
+            return ast.At(ast.AtKind(bound.lower))
+        seconds = self._signed_number("@", "timestamp")
+        if not abs(seconds) < _FURTHEST_S:
+            shown = "NaN" if math.isnan(seconds) else _INFINITIES.get(seconds, f"{seconds:f}")
+            raise reader.error(start, f"timestamp out of bounds for @ modifier: {shown}")
+        ms = math.floor(abs(seconds) * 1000 + 0.5)
+        return ast.At(ast.AtKind.TIME, min(ms, _FURTHEST_MS) * (-1 if seconds < 0 else 1))
+
+    def _signed_number(self, context: str, expected: str) -> float:
+        reader = self._reader
+        sign = reader.skip("+", "-")
+        if reader.peek().kind not in (Kind.NUMBER, Kind.DURATION):
+            raise reader.unexpected(context, expected)
+        value = number_or_duration(reader, reader.take())
+        return -value if sign is not None and sign.text == "-" else value
+
+    def _placed(self, node: ast.Expr, start: int) -> ast.Expr:
+        self._places.mark(node, start)
+        return node
 
 
-def _matching(modifier: Any) -> ast.Matching:
-    found = modifier.matching
-    return ast.Matching(
-        cardinality=_CARDINALITIES[str(modifier.card).rpartition(".")[2]],
-        on=found is not None and str(found.type).endswith("Include"),
-        labels=tuple(restore(label) for label in found.labels) if found else (),
-        include=tuple(restore(label) for label in modifier.group_labels or ()),
-        fill_left=modifier.fill_values.lhs,
-        fill_right=modifier.fill_values.rhs,
-    )
+def _known(expr: Duration, *, positive: bool) -> tuple[int, Duration | None]:
+    """Return the milliseconds of a duration as far as they are known, and any arithmetic."""
+    if isinstance(expr, DurationLiteral):
+        return seconds_ms(expr.seconds), None
+    if depends_on_query(expr):
+        return 0, expr
+    try:
+        return milliseconds(expr, QueryTimes(), positive=positive), expr
+    except InvalidInput:
+        return 0, expr  # said when the query is asked, as Prometheus does
 
 
-_CARDINALITIES = {
-    "OneToOne": ast.Cardinality.ONE_TO_ONE,
-    "ManyToOne": ast.Cardinality.MANY_TO_ONE,
-    "OneToMany": ast.Cardinality.ONE_TO_MANY,
-    "ManyToMany": ast.Cardinality.MANY_TO_MANY,
-}
-_AT_KINDS = {"AtModifierType.Start": "start", "AtModifierType.End": "end"} | {
-    "AtModifierType.At": "time"
-}
-_OPS = {
-    "MatchOp.Equal": MatchOp.EQUAL,
-    "MatchOp.NotEqual": MatchOp.NOT_EQUAL,
-    "MatchOp.Re": MatchOp.REGEX,
-    "MatchOp.NotRe": MatchOp.NOT_REGEX,
-}
+def _inside(found: ast.Expr, selector: ast.VectorSelector | ast.Subquery) -> ast.Expr:
+    """Return `found` with another selector in it, or in its place."""
+    if isinstance(found, ast.MatrixSelector) and isinstance(selector, ast.VectorSelector):
+        return replace(found, selector=selector)
+    return selector
+
+
+_PRECEDED = "must be preceded by an instant vector selector or range vector selector or a subquery"
+_METRICS = frozenset(
+    (Kind.IDENTIFIER, Kind.METRIC, Kind.KEYWORD, Kind.PREPROCESSOR, Kind.AGGREGATOR)
+)
+_INFINITIES = {math.inf: "+Inf", -math.inf: "-Inf"}

@@ -14,8 +14,8 @@ from enum import Enum
 from tocsin.model.labels import METRIC_NAME, Labels, Pairs
 from tocsin.model.sample import STALE
 from tocsin.promql.errors import ParseError
-from tocsin.promql.lexer import Kind, Word, words
-from tocsin.promql.literals import unquote
+from tocsin.promql.reader import Grammar, Reader
+from tocsin.promql.selector_syntax import label_set
 
 MAX_POINTS = 1_000_000  # of one series: two years of minutes
 
@@ -49,7 +49,7 @@ def read_metric(text: str) -> Metric:
     if not body.startswith("{", at) or body.startswith("{{", at):
         return Metric(tuple(pairs), body[at:].strip())
     end = _closing(body, at)
-    pairs += _label_pairs(words(body[at + 1 : end]))
+    pairs += label_set(Reader(body[at : end + 1], Grammar()))
     return Metric(_unique(pairs), body[end + 1 :].strip())
 
 
@@ -70,7 +70,6 @@ def read_points(text: str) -> list[float | Point]:
 
 
 _NAME = re.compile(r"[A-Za-z_:][A-Za-z0-9_:]*")
-_LABEL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ITEMS = re.compile(r"(?:\{\{.*?\}\}|[^ \t])+", re.DOTALL)
 _GAP = re.compile(r"_(?:x(?P<times>[0-9]+))?")
 _NATIVE = re.compile(r"\{\{.*\}\}(?:x(?P<times>[0-9]+))?", re.DOTALL)
@@ -125,42 +124,9 @@ def _closing(text: str, at: int) -> int:
     raise ParseError(f"unexpected end of input inside braces: {text!r}")
 
 
-def _label_pairs(found: list[Word]) -> list[tuple[str, str]]:
-    """Return the labels of `a="b", "c"="d"`; a string alone is the metric's name."""
-    pairs: list[tuple[str, str]] = []
-    at = 0
-    while at < len(found):
-        name = found[at]
-        if [word.text for word in found[at + 1 : at + 2]] == ["="]:
-            pairs.append((_label_name(name), _text(found[at + 2 : at + 3])))
-            at += 3
-        else:
-            pairs.append((METRIC_NAME, _text([name])))
-            at += 1
-        if at < len(found) and found[at].text != ",":
-            raise ParseError(f'unexpected {found[at].text!r} in label set, expected ","')
-        at += 1
-    return pairs
-
-
 def _unique(pairs: list[tuple[str, str]]) -> Pairs:
     names = [name for name, _ in pairs]
     for name in names:
         if names.count(name) > 1:
             raise ParseError(f'label name "{name}" is not unique')
     return tuple(sorted(pairs))
-
-
-def _label_name(word: Word) -> str:
-    if word.kind is Kind.STRING:
-        return unquote(word.text)
-    if word.kind is not Kind.WORD or not _LABEL_NAME.fullmatch(word.text):
-        raise ParseError(f"unexpected {word.text!r} in label set, expected a label name")
-    return word.text
-
-
-def _text(found: list[Word]) -> str:
-    if not found or found[0].kind is not Kind.STRING:
-        shown = repr(found[0].text) if found else "end of input"
-        raise ParseError(f"unexpected {shown} in label set, expected string")
-    return unquote(found[0].text)
