@@ -1,16 +1,19 @@
-"""Rules over rings give what an ad-hoc query gives, round after round."""
+"""Rules over rings give what an ad-hoc query gives, round after round, from every source."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import pytest
 
 from tocsin.model.labels import Labels
 from tocsin.model.sample import STALE
+from tocsin.model.series import Layout
 from tocsin.model.tenant import tenant_id
 from tocsin.promql.engine import Engine
 from tocsin.promql.errors import ExecutionError
@@ -18,7 +21,12 @@ from tocsin.promql.fakes import MemoryRings, MemorySeries
 from tocsin.promql.options import Options
 from tocsin.promql.parser import Mode
 from tocsin.promql.plans.plans import Plans
+from tocsin.promql.ports import RingSource, SeriesSource
 from tocsin.promql.result import Result, Scalar, Vector
+from tocsin.timeseries.store import MetricStore
+
+Page: TypeAlias = list[tuple[Labels, float]]
+Source: TypeAlias = tuple[SeriesSource, RingSource, Callable[[str, int, Page], None]]
 
 ACME = tenant_id("acme")
 STEP_MS = 15_000
@@ -86,17 +94,17 @@ class World:
     """Targets that come and go, counters that fall, gauges that jump: from a seed."""
 
     seed: int
-    series: MemorySeries = field(default_factory=MemorySeries)
+    source: Source
+    mode: Mode
     now_ms: int = 1_000_000
     _values: dict[Labels, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)  # noqa: S311  # a world that can be had again
-        self.rings = MemoryRings(self.series)
-        self.engine = Engine(self.series)
-        self.plans = Plans(self.engine, self.series, self.rings)
+        series, rings, self.row = self.source
+        self.engine = Engine(series, options=Options(mode=self.mode))
+        self.plans = Plans(self.engine, series, rings)
         self.alive = {f"i{n}": n % 3 for n in range(6)}
-        self.down: set[str] = set()
 
     def tick(self) -> None:
         """One round of scrapes."""
@@ -107,11 +115,11 @@ class World:
                 continue  # a scrape that is missing
             phase = int(instance[1:]) * 700 + self.random.randrange(300)
             at_ms = self.now_ms - 12_000 + phase
-            self.rings.row(ACME, instance, at_ms, self._page(instance, service))
+            self.row(instance, at_ms, self._page(instance, service))
         info = [
             (self._labels("service_info", service=f"s{s}", team=f"t{s}"), 1.0) for s in range(3)
         ]
-        self.rings.row(ACME, "info", self.now_ms - 12_500, info)
+        self.row("info", self.now_ms - 12_500, info)
         if self.random.random() < 0.05:
             number = len(self.alive)
             self.alive[f"i{number}"] = number % 3
@@ -188,13 +196,38 @@ def same(got: Result | str, wanted: Result | str) -> None:
 MODES: tuple[Mode, ...] = ("3", "2.42")
 
 
+def in_memory(_: Path) -> Source:
+    series = MemorySeries()
+    rings = MemoryRings(series)
+
+    def row(clock: str, ts_ms: int, samples: Page) -> None:
+        rings.row(ACME, clock, ts_ms, samples)
+
+    return series, rings, row
+
+
+def metric_store(path: Path) -> Source:
+    store, layouts = MetricStore(path), dict[str, Layout]()
+
+    def row(clock: str, ts_ms: int, samples: Page) -> None:
+        labels = tuple(each for each, _ in samples)
+        layout = layouts.get(clock)
+        if layout is None or layout.labels != labels:
+            layout = layouts[clock] = Layout(clock, labels)
+        stored = store.append(ACME, layout, ts_ms, np.array([value for _, value in samples]))
+        assert stored.stored == len(samples)
+
+    return store, store, row
+
+
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("seed", range(2))
-def test_rules_over_rings_give_what_a_query_gives(seed: int, mode: Mode) -> None:
-    world = World(seed)
-    world.engine = Engine(world.series, options=Options(mode=mode))
-    world.plans = Plans(world.engine, world.series, world.rings)
-    looked_at = (1, 2, 3, 7, 20, 21, 60, 61, 62, 63, 64, 100, 101, 118, 119, 120)
+@pytest.mark.parametrize("source", [in_memory, metric_store])
+def test_rules_over_rings_give_what_a_query_gives(
+    seed: int, mode: Mode, source: Callable[[Path], Source], tmp_path: Path
+) -> None:
+    world = World(seed, source(tmp_path), mode)
+    looked_at = (1, 2, 3, 7, 20, 21, 60, 61, 62, 100, 118, 119, 120)
     for round_ in range(121):
         world.tick()
         for expr in RULES if round_ in looked_at else ():
