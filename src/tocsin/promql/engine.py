@@ -7,6 +7,8 @@ functions that read nothing else return nothing.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from typing import TypeAlias
 
 import numpy as np
 
@@ -18,7 +20,7 @@ from tocsin.promql.durations import QueryTimes
 from tocsin.promql.evaluation import Evaluation, Query
 from tocsin.promql.grid import Grid, Ints
 from tocsin.promql.options import Options
-from tocsin.promql.parser import Grammar, parse
+from tocsin.promql.parser import parse
 from tocsin.promql.ports import SeriesSource
 from tocsin.promql.resolve import resolved
 from tocsin.promql.result import Answer, Matrix, Result, Scalar, String, Vector
@@ -31,22 +33,43 @@ def never() -> bool:
     return False
 
 
+OptionsOf: TypeAlias = Callable[[TenantId], Options]
+
+
 class Engine:
     """Evaluates expressions. Holds no state between queries, so threads may share it."""
 
-    def __init__(self, source: SeriesSource, *, options: Options | None = None) -> None:
+    def __init__(
+        self,
+        source: SeriesSource,
+        *,
+        options: Options | None = None,
+        options_of: OptionsOf | None = None,
+    ) -> None:
+        """Read `source`. `options_of` gives a tenant's options where they are not for all alike."""
         self._source = source
         self._options = options or Options()
+        self._options_of = options_of or self._for_all
 
     @property
     def options(self) -> Options:
-        """Return the semantics and budgets."""
+        """Return the semantics and budgets of those who have none of their own."""
         return self._options
+
+    def options_of(self, tenant: TenantId) -> Options:
+        """Return the semantics and budgets of a tenant's queries."""
+        return self._options_of(tenant)
 
     def parse(self, text: str) -> Expr:
         """Return the tree of `text` in the engine's dialect. Raises ParseError."""
-        grammar = Grammar(self._options.mode, self._options.experimental)
-        return parse(text, grammar)
+        return parse(text, self._options.grammar)
+
+    def rule_tree(self, tenant: TenantId, text: str) -> Expr:
+        """Return the tree of a tenant's rule, its durations known. Raises InvalidInput."""
+        return self._tree(text, self.options_of(tenant), QueryTimes())
+
+    def _for_all(self, _tenant: TenantId) -> Options:
+        return self._options
 
     def instant(
         self,
@@ -55,14 +78,17 @@ class Engine:
         *,
         at_ms: int,
         expired: Callable[[], bool] = never,
+        lookback_ms: int = 0,
     ) -> Result:
         """Return the value of `expr` at one time. `expired` tells whether the deadline has passed.
 
-        Raises InvalidInput (ParseError), ExecutionError, TooManySamples, QueryTimeout.
+        `lookback_ms` stands for that of the options where it is above 0. Raises InvalidInput
+        (ParseError), ExecutionError, TooManySamples, QueryTimeout.
         """
         steps = Steps(np.array([at_ms], dtype=np.int64), 0, at_ms, at_ms)
-        run = self._evaluation(tenant, steps, expired)
-        tree = self._tree(expr, QueryTimes())
+        options = self._looking_back(tenant, lookback_ms)
+        tree = self._tree(expr, options, QueryTimes())
+        run = Evaluation(Query(self._source, tenant, options, expired), steps)
         with np.errstate(all="ignore"):
             return run.result(_instant_answer(run, tree, at_ms))
 
@@ -75,39 +101,42 @@ class Engine:
         end_ms: int,
         step_ms: int,
         expired: Callable[[], bool] = never,
+        lookback_ms: int = 0,
     ) -> Result:
         """Return the values of `expr` from start to end (inclusive), as a Matrix.
 
         Raises InvalidInput for steps that make no sense or are too many, and what `instant` raises.
         """
-        steps = Steps(self._times(start_ms, end_ms, step_ms), step_ms, start_ms, end_ms)
-        run = self._evaluation(tenant, steps, expired)
-        tree = self._tree(expr, QueryTimes(step_ms, end_ms - start_ms))
+        options = self._looking_back(tenant, lookback_ms)
+        times = _times(start_ms, end_ms, step_ms, most=options.max_points)
+        steps = Steps(times, step_ms, start_ms, end_ms)
+        tree = self._tree(expr, options, QueryTimes(step_ms, end_ms - start_ms))
+        run = Evaluation(Query(self._source, tenant, options, expired), steps)
         with np.errstate(all="ignore"):
             return run.result(_range_answer(run, tree))
 
-    def _tree(self, expr: str | Expr, times: QueryTimes) -> Expr:
-        return resolved(self.parse(expr) if isinstance(expr, str) else expr, times)
+    def _tree(self, expr: str | Expr, options: Options, times: QueryTimes) -> Expr:
+        return resolved(parse(expr, options.grammar) if isinstance(expr, str) else expr, times)
 
-    def _times(self, start_ms: int, end_ms: int, step_ms: int) -> Ints:
-        if step_ms <= 0:
-            raise InvalidInput(
-                'invalid parameter "step": zero or negative query resolution step widths are not '
-                "accepted. Try a positive integer"
-            )
-        if end_ms < start_ms:
-            raise InvalidInput('invalid parameter "end": end timestamp must not be before start')
-        if (end_ms - start_ms) // step_ms >= self._options.max_points:
-            raise InvalidInput(
-                f"exceeded maximum resolution of {self._options.max_points:,} points per "
-                "timeseries. Try decreasing the query resolution (?step=XX)"
-            )
-        return regular(start_ms, end_ms, step_ms)
+    def _looking_back(self, tenant: TenantId, lookback_ms: int) -> Options:
+        options = self.options_of(tenant)
+        return replace(options, lookback_ms=lookback_ms) if lookback_ms > 0 else options
 
-    def _evaluation(
-        self, tenant: TenantId, steps: Steps, expired: Callable[[], bool]
-    ) -> Evaluation:
-        return Evaluation(Query(self._source, tenant, self._options, expired), steps)
+
+def _times(start_ms: int, end_ms: int, step_ms: int, *, most: int) -> Ints:
+    if step_ms <= 0:
+        raise InvalidInput(
+            'invalid parameter "step": zero or negative query resolution step widths are not '
+            "accepted. Try a positive integer"
+        )
+    if end_ms < start_ms:
+        raise InvalidInput('invalid parameter "end": end timestamp must not be before start time')
+    if (end_ms - start_ms) // step_ms > most:
+        raise InvalidInput(
+            f"exceeded maximum resolution of {most:,} points per timeseries. Try decreasing the "
+            "query resolution (?step=XX)"
+        )
+    return regular(start_ms, end_ms, step_ms)
 
 
 def _instant_answer(run: Evaluation, tree: Expr, at_ms: int) -> Answer:

@@ -51,19 +51,29 @@ class Query:
     expired: Callable[[], bool]
     notes: Notes = field(default_factory=Notes)
     read: int = 0
+    series: int = 0
 
     def select(self, matchers: Matchers, span: Span) -> Samples:
         """Return the samples a span of windows needs. Raises TooManySamples, QueryTimeout."""
         self.check_deadline()
         start, end = span.bounds()
         found = self.source.select(self.tenant, matchers, start_ms=start, end_ms=end)
-        self.read += sum(series.times.size for series in found)
+        self.count(len(found), sum(series.times.size for series in found))
+        return Samples.of(found)
+
+    def count(self, series: int, samples: int) -> None:
+        """Note what was read. Raises TooManySamples when it is more than the query may read."""
+        self.series += series
+        self.read += samples
         if self.read > self.options.max_samples:
             raise TooManySamples(
                 "query processing would load too many samples into memory in query execution: "
                 f"more than {self.options.max_samples:,}"
             )
-        return Samples.of(found)
+        if self.series > self.options.max_series:
+            raise TooManySamples(
+                f"query would read {self.series:,} series, more than {self.options.max_series:,}"
+            )
 
     def check_deadline(self) -> None:
         """Raise QueryTimeout when the deadline has passed."""
@@ -91,7 +101,7 @@ class Evaluation(Scope):
 
     def result(self, value: Answer) -> Result:
         """Return the answer with the annotations collected."""
-        return Result(value, self.notes.warnings, self.notes.infos)
+        return Result(value, self.notes.warnings, self.notes.infos, self._query.read)
 
     def value(self, expr: Expr) -> Value:
         """Return the value of an expression that is no range vector."""

@@ -47,8 +47,9 @@ Answer: TypeAlias = Vector | Matrix | Scalar | String
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The answer and its annotations (`PromQL warning: … (line:column)`)."""
+    """The answer, its annotations (`PromQL warning: … (line:column)`), and how much was read."""
 
     value: Answer
     warnings: tuple[str, ...] = ()
     infos: tuple[str, ...] = ()
+    samples: int = 0

@@ -16,6 +16,7 @@ from tocsin.promql.engine import Engine
 from tocsin.promql.errors import ExecutionError, ParseError, QueryTimeout, TooManySamples
 from tocsin.promql.fakes import MemorySeries
 from tocsin.promql.options import Options
+from tocsin.promql.parser import parse
 from tocsin.promql.result import Matrix, Scalar, String, Vector
 
 TENANT, OTHER = TenantId("a"), TenantId("b")
@@ -196,6 +197,39 @@ def test_reading_too_many_samples_is_refused(series: MemorySeries) -> None:
         engine.instant(TENANT, "rate(x[1h])", at_ms=60 * MINUTE)
 
 
+def test_reading_too_many_series_is_refused(series: MemorySeries) -> None:
+    engine = Engine(series, options=Options(max_series=3))
+    assert engine.instant(TENANT, "x", at_ms=0).samples == 2
+    with pytest.raises(TooManySamples, match="would read 4 series, more than 3"):
+        engine.instant(TENANT, "x + x", at_ms=0)
+
+
+def test_a_tenant_may_have_options_of_its_own(series: MemorySeries) -> None:
+    strict = Options(max_samples=0, experimental=True)
+    engine = Engine(series, options_of=lambda t: strict if t == TENANT else Options())
+    with pytest.raises(TooManySamples):
+        engine.instant(TENANT, "x", at_ms=0)
+    assert isinstance(engine.instant(TENANT, "max_of(1, 2)", at_ms=0).value, Scalar)
+    assert isinstance(engine.instant(OTHER, "x", at_ms=0).value, Vector)
+    with pytest.raises(ParseError, match="not enabled"):
+        engine.rule_tree(OTHER, "max_of(1, 2)")
+    assert engine.rule_tree(TENANT, "max_of(1, 2)") == parse("max_of(1, 2)", strict.grammar)
+
+
+def test_a_query_may_look_back_further(series: MemorySeries) -> None:
+    engine = Engine(series)
+    at_ms = 71 * MINUTE
+    for lookback_ms, found in ((0, 0), (MINUTE, 0), (20 * MINUTE, 2)):
+        value = engine.instant(TENANT, "x", at_ms=at_ms, lookback_ms=lookback_ms).value
+        assert isinstance(value, Vector)
+        assert len(value.labels) == found
+    ranged = engine.range(
+        TENANT, "x", start_ms=at_ms, end_ms=at_ms, step_ms=1, lookback_ms=20 * MINUTE
+    ).value
+    assert isinstance(ranged, Matrix)
+    assert len(ranged.series) == 2
+
+
 @pytest.mark.parametrize("query", ["x", "rate(x[1m])"])
 def test_too_large_a_matrix_is_refused(series: MemorySeries, query: str) -> None:
     engine = Engine(series, options=Options(max_cells=20))
@@ -214,7 +248,7 @@ def test_a_passed_deadline_ends_the_query(series: MemorySeries) -> None:
         ((0, 1, 0), "step"),
         ((0, 1, -1), "step"),
         ((1, 0, 1), "end"),
-        ((0, 11_000, 1), "exceeded maximum resolution of 11,000 points"),
+        ((0, 11_001, 1), "exceeded maximum resolution of 11,000 points"),
     ],
 )
 def test_steps_that_make_no_sense_are_refused(
@@ -244,9 +278,9 @@ def test_the_deepest_expressions_allowed_can_be_evaluated(series: MemorySeries, 
 
 
 def test_as_many_points_as_allowed_are_answered(series: MemorySeries) -> None:
-    found = Engine(series).range(TENANT, "1", start_ms=0, end_ms=10_999, step_ms=1)
+    found = Engine(series).range(TENANT, "1", start_ms=0, end_ms=11_000, step_ms=1)
     assert isinstance(found.value, Matrix)
-    assert found.value.series[0].times.size == 11_000
+    assert found.value.series[0].times.size == 11_001  # steps are counted, as Prometheus does
 
 
 def test_names_go_at_once_or_at_the_end(series: MemorySeries, ask: Ask) -> None:

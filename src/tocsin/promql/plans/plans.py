@@ -81,7 +81,6 @@ class Plans:
         self._engine = engine
         self._source = source
         self._rings = rings
-        self._options = engine.options
         self._tenants: dict[TenantId, _Tenant] = {}
 
     def forget(self, tenant: TenantId) -> None:
@@ -101,13 +100,14 @@ class Plans:
         While the same elements come, the labels of the vector are the same tuple object.
         """
         plans = self._of(tenant)
-        tree = plans.trees.get(text) or self._compiled(plans, text)
+        tree = plans.trees.get(text) or self._compiled(tenant, plans, text)
         if isinstance(unwrapped(tree.expr), StringLiteral | MatrixSelector | Subquery):
             return self._engine.instant(tenant, tree.expr, at_ms=at_ms, expired=expired)
         plans.begin(at_ms)
         readers = self._readers(tenant, plans, tree, at_ms)
         ready = Ready(readers, plans.expressions, plans.shaping, plans.memo)
-        run = RuleEvaluation(Query(self._source, tenant, self._options, expired), at_ms, ready)
+        query = Query(self._source, tenant, self._engine.options_of(tenant), expired)
+        run = RuleEvaluation(query, at_ms, ready)
         with np.errstate(all="ignore"):
             value = run.value(tree.expr)
         if isinstance(value, Grid):
@@ -117,12 +117,12 @@ class Plans:
     def _of(self, tenant: TenantId) -> _Tenant:
         plans = self._tenants.get(tenant)
         if plans is None or len(plans.trees) > _MOST_TREES:
-            expressions = Expressions(self._options.lookback_ms)
+            expressions = Expressions(self._engine.options_of(tenant).lookback_ms)
             plans = self._tenants[tenant] = _Tenant(expressions)
         return plans
 
-    def _compiled(self, plans: _Tenant, text: str) -> _Tree:
-        expr = unwrapped(plans.expressions.intern(self._engine.parse(text)))
+    def _compiled(self, tenant: TenantId, plans: _Tenant, text: str) -> _Tree:
+        expr = unwrapped(plans.expressions.intern(self._engine.rule_tree(tenant, text)))
         tree = plans.trees[text] = _Tree(expr, plans.expressions.rings_of(expr))
         for reach in tree.reaches:
             depth = max(plans.depths.get(reach.metric, 0), reach.back_ms + _SLACK_MS)
