@@ -36,14 +36,13 @@ _log = get_logger("backend")
 
 @dataclass(slots=True, eq=False)
 class _Batch:
-    """Samples of one rule at one time; `tried` once they were on their way."""
+    """Samples of one rule at one time."""
 
     group: str
     labels: Sequence[Labels]
     ts_ms: int
     values: Sequence[float]
     names: frozenset[str]
-    tried: bool = False
 
 
 @dataclass(slots=True)
@@ -100,6 +99,9 @@ class Forwarder:
         self._queue = _Queue()
         self._more = asyncio.Event()
         self._attempt = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._trouble = ""
+        self._is_held_off = False
         self._faults: dict[str, str] = {}
         self._last_fault = ""
         self._pause_s = 0.0
@@ -129,14 +131,33 @@ class Forwarder:
             raise NotDurable(fault)
 
     async def settled(self, names: frozenset[str] | None) -> None:
-        """Return once what waits of these metrics was tried, or would have to wait for too long.
+        """Return once nothing waits of these metrics; None stands for any metric.
 
-        None stands for any metric.
+        Raises Unreachable when it cannot be written now: to read before would be to read that
+        it is gone.
         """
-        with suppress(TimeoutError):
+        try:
             async with asyncio.timeout(self.way.timeout_s):
-                while any(_concerns(batch, names) for batch in self._queue.batches):
-                    await self._attempt.wait()
+                while self._has_waiting(names):
+                    await self._one_attempt()
+        except TimeoutError as error:
+            raise self._not_written("no answer in time") from error
+
+    async def _one_attempt(self) -> None:
+        """Wait until something was written, at once unless the backend asked for a pause."""
+        if not self._is_held_off:
+            self._hurry.set()
+            await self._attempt.wait()
+        if self._trouble:
+            raise self._not_written(self._trouble)
+
+    def _has_waiting(self, names: frozenset[str] | None) -> bool:
+        waiting = self._queue.batches
+        return any(names is None or not names.isdisjoint(each.names) for each in waiting)
+
+    def _not_written(self, why: str) -> Unreachable:
+        shown = self.way.place.shown
+        return Unreachable(f"{shown}: not asked, what it reads is still to be written: {why}")
 
     async def close(self, *, within_s: float) -> None:
         """Write what waits for as long as `within_s`, then stop. Idempotent."""
@@ -168,18 +189,23 @@ class Forwarder:
             for labels, value in zip(batch.labels, batch.values, strict=True)
         )
         reply = await self._send(request)
-        for batch in head:
-            batch.tried = True
-        if isinstance(reply, Page) and 200 <= reply.status < 300:
-            self._pause_s, self._last_fault = 0.0, ""
+        if isinstance(reply, Unreachable):
+            await self._hold_off(str(reply), wanted="")
+        elif may_pass(reply.status):
+            wanted = reply.headers.get("retry-after", "")
+            await self._hold_off(f"HTTP {reply.status}: {quoted(reply)}", wanted=wanted)
+        else:
+            self._over(head, reply)
+
+    def _over(self, head: list[_Batch], reply: Page) -> None:
+        """Take what was sent off the queue, whether the backend took it or not."""
+        self._pause_s, self._trouble, self._is_held_off = 0.0, "", False
+        if 200 <= reply.status < 300:
+            self._last_fault = ""
             self._drop(head, "sent")
-        elif isinstance(reply, Page) and not may_pass(reply.status):
+        else:
             self._note(head, f"samples refused: HTTP {reply.status}: {quoted(reply)}")
             self._drop(head, "rejected")
-        else:
-            self._signal()
-            self._told.write_retries.labels(self._tenant).inc()
-            await asyncio.sleep(self._next_pause(reply))
 
     async def _send(self, request: bytes) -> Page | Unreachable:
         try:
@@ -189,13 +215,19 @@ class Forwarder:
         except LimitExceeded as error:
             return Unreachable(str(error))
 
-    def _next_pause(self, reply: Page | Unreachable) -> float:
-        """Return how long to wait: longer each time, what the backend asks for where it does."""
+    async def _hold_off(self, trouble: str, *, wanted: str) -> None:
+        """Wait, longer each time, or as long as the backend wants; who reads cuts it short."""
+        self._trouble, self._is_held_off = trouble, wanted.isdecimal()
+        self._told.write_retries.labels(self._tenant).inc()
+        self._hurry.clear()
+        self._signal()
         self._pause_s = min(max(_FIRST_PAUSE_S, 2 * self._pause_s), _LONGEST_PAUSE_S)
-        wanted = reply.headers.get("retry-after", "") if isinstance(reply, Page) else ""
-        if wanted.isdecimal():
-            return min(float(wanted), _LONGEST_PAUSE_S)
-        return self._pause_s * (0.5 + self._rng() / 2)
+        pause = self._pause_s * (0.5 + self._rng() / 2)
+        if self._is_held_off:
+            pause = min(float(wanted), _LONGEST_PAUSE_S)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(pause):
+                await self._hurry.wait()
 
     def _note(self, head: list[_Batch], fault: str) -> None:
         told = f"{self.way.place.shown}: {fault}"
@@ -228,7 +260,3 @@ def _batches(layout: Layout, ts_ms: int, values: Values) -> Iterator[_Batch]:
     for first in range(0, len(numbers), AT_ONCE):
         part = slice(first, first + AT_ONCE)
         yield _Batch(layout.group, layout.labels[part], ts_ms, numbers[part], names)
-
-
-def _concerns(batch: _Batch, names: frozenset[str] | None) -> bool:
-    return not batch.tried and (names is None or not names.isdisjoint(batch.names))
