@@ -14,7 +14,7 @@ import numpy as np
 from house import Process, free_port, program, wait_ready
 
 from tocsin.app.queries import EmbeddedQueries
-from tocsin.app.remote_rules import TenantQueries, TenantSink, metrics_read
+from tocsin.app.remote_rules import TenantQueries, TenantSink
 from tocsin.metrics_collector.backend.backends import Backends, Surroundings
 from tocsin.metrics_collector.backend.config import BackendConfig, BackendKind
 from tocsin.metrics_collector.backend.encode import Point, write_request
@@ -34,6 +34,7 @@ from tocsin.rule_engine.definition import groups_of
 from tocsin.rule_engine.fakes import FakeDoor, LoopClock
 from tocsin.rule_engine.group import GroupRun, GroupSpec, Neighbours
 from tocsin.rule_engine.instruments import RuleInstruments
+from tocsin.rule_engine.reads import metrics_read
 from tocsin.rule_engine.views import AlertView
 from tocsin.telemetry.metrics import Registry
 from tocsin.timeseries.store import MetricStore

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tocsin.alert_manager.alerts import Alerts
 from tocsin.alert_manager.instruments import Instruments, StageCollector
 from tocsin.app.queries import EmbeddedQueries
-from tocsin.app.remote_rules import TenantQueries, TenantSink, metrics_read
+from tocsin.app.remote_rules import TenantQueries, TenantSink
 from tocsin.correlation_engine.correlate import Correlator
 from tocsin.metrics_collector.backend.backends import Backends, Surroundings
 from tocsin.metrics_collector.backend.instruments import BackendInstruments
@@ -25,6 +25,7 @@ from tocsin.notification_dispatcher.submit import submit
 from tocsin.promql.engine import Engine
 from tocsin.promql.plans.plans import Plans
 from tocsin.rule_engine.instruments import RuleInstruments
+from tocsin.rule_engine.reads import metrics_read
 from tocsin.rule_engine.schedule import RuleGroups
 from tocsin.storage.stores import Stores
 from tocsin.telemetry.metrics import Registry

@@ -6,17 +6,12 @@ on after a restart whether or not the backend takes or shows what was written to
 
 from __future__ import annotations
 
-import functools
-
 from tocsin.metrics_collector.backend.backends import Backends
-from tocsin.model.errors import InvalidInput
 from tocsin.model.labels import METRIC_NAME
-from tocsin.model.matchers import MatchOp
 from tocsin.model.series import Appended, Layout, Values
 from tocsin.model.tenant import TenantId
-from tocsin.promql.ast import VectorSelector, walk
-from tocsin.promql.parser import parse
 from tocsin.rule_engine.ports import Answer, Queries, RuleSink
+from tocsin.rule_engine.reads import metrics_read
 from tocsin.rule_engine.restore import HEARTBEAT
 
 
@@ -65,28 +60,6 @@ class TenantSink(RuleSink):
             self._backends.written(tenant, {each.value(METRIC_NAME) for each in layout.labels})
             forwarder.put(layout, ts_ms, values)
         return appended
-
-
-@functools.lru_cache(maxsize=4096)
-def metrics_read(expr: str) -> frozenset[str] | None:
-    """Return the names of the metrics an expression reads, None when it may read any.
-
-    >>> sorted(metrics_read("a / on (x) b:c or rate({__name__='d'}[5m])"))
-    ['a', 'b:c', 'd']
-    """
-    try:
-        selectors = [node for node in walk(parse(expr)) if isinstance(node, VectorSelector)]
-    except InvalidInput:
-        return None
-    names = [_name(selector) for selector in selectors]
-    return None if None in names else frozenset(name for name in names if name)
-
-
-def _name(selector: VectorSelector) -> str | None:
-    for each in selector.matchers:
-        if each.name == METRIC_NAME and each.op is MatchOp.EQUAL:
-            return each.value
-    return None
 
 
 def _is_private(layout: Layout) -> bool:

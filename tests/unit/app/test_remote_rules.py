@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import numpy as np
 import pytest
 
-from tocsin.app.remote_rules import TenantQueries, TenantSink, metrics_read
+from tocsin.app.remote_rules import TenantQueries, TenantSink
 from tocsin.metrics_collector.backend.backends import Backends, Surroundings
 from tocsin.metrics_collector.backend.config import BackendConfig, BackendKind
 from tocsin.metrics_collector.backend.fakes import FakeBackend
@@ -21,6 +21,7 @@ from tocsin.model.sample import Sample
 from tocsin.model.series import Layout
 from tocsin.model.tenant import TenantId
 from tocsin.rule_engine.fakes import FakeQueries, FakeSink, LoopClock
+from tocsin.rule_engine.reads import metrics_read
 from tocsin.rule_engine.restore import HEARTBEAT
 from tocsin.telemetry.metrics import Registry
 
@@ -111,22 +112,3 @@ async def test_what_the_backend_refused_is_told_and_kept_here(bench: Bench) -> N
     await asyncio.sleep(1)
     assert bench.kept.named(A, "m") == {EMPTY: [(1, 1.0), (2, 1.0)]}
     assert bench.backend.points("a", "m") == {EMPTY: [(2, 1.0)]}
-
-
-@pytest.mark.parametrize(
-    ("expr", "names"),
-    [
-        ("a", {"a"}),
-        ("sum(rate(a[5m])) / on (x) b:c", {"a", "b:c"}),
-        ("max_over_time(sum(a)[1h:1m]) unless b", {"a", "b"}),
-        ('{__name__="a", x="y"}', {"a"}),
-        ("vector(1) + time()", set()),
-    ],
-)
-def test_an_expression_reads_the_metrics_it_names(expr: str, names: set[str]) -> None:
-    assert metrics_read(expr) == frozenset(names)
-
-
-@pytest.mark.parametrize("expr", ['{x="y"}', 'a or {__name__=~"b.*"}', "no sentence("])
-def test_an_expression_may_read_any_metric(expr: str) -> None:
-    assert metrics_read(expr) is None
