@@ -7,7 +7,7 @@ import functools
 from tocsin.model.errors import InvalidInput
 from tocsin.model.labels import METRIC_NAME
 from tocsin.model.matchers import MatchOp
-from tocsin.promql.ast import VectorSelector, walk
+from tocsin.promql.ast import Call, VectorSelector, walk
 from tocsin.promql.parser import parse
 
 
@@ -19,10 +19,12 @@ def metrics_read(expr: str) -> frozenset[str] | None:
     ['a', 'b:c', 'd']
     """
     try:
-        selectors = [node for node in walk(parse(expr)) if isinstance(node, VectorSelector)]
+        nodes = list(walk(parse(expr)))
     except InvalidInput:
         return None
-    names = [_name(selector) for selector in selectors]
+    if any(isinstance(node, Call) and node.func == "info" for node in nodes):
+        return None  # joins with series that it does not name
+    names = [_name(node) for node in nodes if isinstance(node, VectorSelector)]
     return None if None in names else frozenset(name for name in names if name)
 
 
