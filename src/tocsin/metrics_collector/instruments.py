@@ -52,6 +52,17 @@ class MetricInstruments:
             "Remote write requests.",
             (*tenant, "version", "outcome"),
         )
+        self.otlp_requests = registry.counter(
+            "tocsin_otlp_requests_total", "OTLP requests.", (*tenant, "encoding", "outcome")
+        )
+        self.points_rejected = registry.counter(
+            "tocsin_otlp_data_points_rejected_total",
+            "OTLP data points not stored.",
+            (*tenant, "reason"),
+        )
+        self.delta_series = registry.gauge(
+            "tocsin_otlp_delta_series", "Series whose deltas are being added up.", tenant
+        )
         self.failures = registry.counter(
             "tocsin_collection_failures_total",
             "Rounds that ended in an error nobody expected.",

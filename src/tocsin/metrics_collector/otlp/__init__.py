@@ -1,0 +1,1 @@
+"""OTLP metrics: what OpenTelemetry sends, turned into series under Prometheus' names."""
