@@ -43,8 +43,9 @@ class Buckets:
 
     def at(self, values: Floats, index: Ints) -> Floats:
         """Return the item of `bounds` or `counts` at a bucket index (histograms, steps)."""
-        safe = np.clip(index, 0, values.shape[1] - 1)
-        taken: Floats = np.take_along_axis(values, safe[:, None, :], axis=1)[:, 0]
+        safe = np.minimum(np.maximum(index, 0), values.shape[1] - 1)
+        rows, columns = np.arange(values.shape[0])[:, None], np.arange(values.shape[2])
+        taken: Floats = values[rows, safe, columns]
         return taken
 
 

@@ -39,7 +39,6 @@ class RingReader:
         self, matchers: Matchers, end_ms: int, range_ms: int, offset_ms: int, *, closed: bool
     ) -> Asked:
         """Return a window of a view; it ends at `end_ms`, with the offset taken off."""
-        self._watch.follow()
         window = self._windows.of(end_ms, range_ms, offset_ms, closed=closed)
         return Asked(self.view(matchers), self._watch, window)
 

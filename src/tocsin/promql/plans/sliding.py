@@ -17,17 +17,17 @@ import numpy as np
 from tocsin.model.ring import ABSENT_BITS
 from tocsin.model.sample import STALE_BITS
 from tocsin.promql import over_time, trend
-from tocsin.promql.compensated import add
 from tocsin.promql.grid import Bools, Floats, Ints
 from tocsin.promql.plans.extract import extract
 from tocsin.promql.plans.kernels import Asked, Column, patched
 from tocsin.promql.plans.rows import Rows
 from tocsin.promql.windowed import Kernel
 
-Terms: TypeAlias = Callable[[Ints, Floats, Floats], tuple[Floats, ...]]
-"""Times (ms), values and each element's reference value to what is summed."""
+Terms: TypeAlias = Callable[[Ints, Floats, Floats], Floats]
+"""Times (ms), values and each element's reference value to what is summed (terms, elements)."""
 
 _FEW = 8  # rows that may enter or leave before summing anew is less work
+_BATCH = 64  # elements summed anew at a time, at least: one at a time would be all overhead
 _SPOILS = 2.0**52  # a term so many times the sum leaves nothing of it
 _SECOND = 1000.0
 
@@ -35,8 +35,8 @@ _SECOND = 1000.0
 class Sliding:
     """Sums of some terms over one window of one view.
 
-    `totals[k]` and `carries[k]` (elements,) add up to the sum of term k, `count` says of how
-    many samples.
+    `totals` and `carries` (terms, elements) add up to the sums, `count` says of how many
+    samples.
     """
 
     def __init__(self, terms: Terms, number: int, *, centred: bool) -> None:
@@ -46,11 +46,12 @@ class Sliding:
         self._centred = centred
         self._epoch = -1
         self._turn = 0
+        self._due = 0.0
         self._forget(0)
 
     def _forget(self, elements: int) -> None:
-        self.totals = [np.zeros(elements) for _ in range(self._number)]
-        self.carries = [np.zeros(elements) for _ in range(self._number)]
+        self.totals = np.zeros((self._number, elements))
+        self.carries = np.zeros((self._number, elements))
         self.count: Floats = np.zeros(elements)
         self.reference: Floats = np.zeros(elements)
         self._spoilt: Ints = np.full(elements, -1, dtype=np.int64)
@@ -61,13 +62,17 @@ class Sliding:
         """Move to the window asked for; return the elements that must be left alone."""
         if self._moves(asked):
             self._step(asked)
-            self._renew(asked, self._share(asked))
+            share = self._share(asked)
+            if share is not None:
+                self._renew(asked, share)
         else:
             self._forget(len(asked.view.labels))
             self._epoch = asked.view.epoch
             self._renew(asked, np.arange(len(asked.view.labels)))
         window = asked.window
         self._first, self._last = window.first.numbers, window.last.numbers
+        if self._spoilt.max(initial=-1) < self._first.min(initial=0):
+            return _NOBODY
         spoilt: Ints = np.flatnonzero(self._spoilt >= self._first.take(asked.view.clock))
         return spoilt
 
@@ -79,9 +84,8 @@ class Sliding:
         first, last = window.first.numbers, window.last.numbers
         if len(self._first) != len(first):
             return False
-        begun, ended = first - self._first, last - self._last
-        near = (begun >= 0) & (begun <= _FEW) & (ended >= 0) & (ended <= _FEW)
-        return bool(near.all())
+        moved = np.stack([first - self._first, last - self._last])
+        return not moved.size or bool(moved.min() >= 0 and moved.max() <= _FEW)
 
     def _step(self, asked: Asked) -> None:
         window = asked.window
@@ -101,19 +105,29 @@ class Sliding:
             held = np.isfinite(values)
             if not active.all():
                 held &= active.take(view.clock)
-            if sign > 0:
-                self._note_spoilt(asked, numbers, active, values)
-            times = rows.times().take(view.clock)
-            self._add(times, np.where(held, values, 0.0), held, sign=sign, dirty=dirty)
+            if held.all():
+                self._add(rows.times().take(view.clock), values, None, sign=sign, dirty=dirty)
+            else:
+                if sign > 0:
+                    self._note_spoilt(asked, numbers, active, values)
+                values = np.where(held, values, 0.0)
+                self._add(rows.times().take(view.clock), values, held, sign=sign, dirty=dirty)
             numbers = numbers + active
 
-    def _add(self, times: Ints, values: Floats, held: Bools, *, sign: float, dirty: Bools) -> None:
-        all_held = bool(held.all())
-        for k, term in enumerate(self._terms(times, values, self.reference)):
-            signed = sign * (term if all_held else np.where(held, term, 0.0))
-            dirty |= np.abs(signed) > _SPOILS * np.abs(self.totals[k] + signed)
-            add(self.totals[k], self.carries[k], signed)
-        self.count += sign * held
+    def _add(
+        self, times: Ints, values: Floats, held: Bools | None, *, sign: float, dirty: Bools
+    ) -> None:
+        terms = self._terms(times, values, self.reference)
+        if held is not None:
+            terms *= held
+        if sign < 0:
+            np.negative(terms, out=terms)
+        total = self.totals + terms
+        near = total - self.totals  # Knuth's two-sum: what rounding left out is kept exactly
+        self.carries += (self.totals - (total - near)) + (terms - near)
+        self.totals = total
+        dirty |= (np.abs(terms) > _SPOILS * np.abs(total)).any(axis=0)
+        self.count += sign if held is None else sign * held
 
     def _note_spoilt(self, asked: Asked, rows: Ints, active: Bools, values: Floats) -> None:
         odd = np.flatnonzero(~np.isfinite(values) & active.take(asked.view.clock))
@@ -122,47 +136,50 @@ class Sliding:
             worse = odd[(bits != ABSENT_BITS) & (bits != STALE_BITS)]
             self._spoilt[worse] = rows[asked.view.clock[worse]]
 
-    def _share(self, asked: Asked) -> Ints:
-        """Return the elements whose turn it is to be summed anew."""
+    def _share(self, asked: Asked) -> Ints | None:
+        """Return the elements whose turn it is to be summed anew, None for nobody yet."""
         elements = len(self.count)
-        rows = max(1, int(asked.window.count.max(initial=1)))
-        share = -(-elements // rows)
+        self._due += elements / max(1, int(asked.window.count.max(initial=1)))
+        if self._due < min(_BATCH, elements):
+            return None
         start = self._turn if self._turn < elements else 0
-        self._turn = start + share
-        return np.arange(start, min(start + share, elements))
+        end = min(elements, start + int(np.ceil(self._due)))
+        self._turn, self._due = end, 0.0
+        return np.arange(start, end)
 
     def _renew(self, asked: Asked, chosen: Ints) -> None:
         """Sum some elements anew."""
         windows, kept = extract(asked.view, asked.window, chosen)
         self.count[chosen] = 0.0
-        for total, carry in zip(self.totals, self.carries, strict=True):
-            total[chosen] = carry[chosen] = 0.0
+        self.totals[:, chosen] = self.carries[:, chosen] = 0.0
         if not kept.size:
             return
         samples, starts = windows.samples, windows.lo[:, 0]
         finite = np.isfinite(samples.values)
         values = samples.values if finite.all() else np.where(finite, samples.values, 0.0)
-        sizes = windows.hi[:, 0] - starts
         if self._centred:
             self.reference[kept] = values[windows.hi[:, 0] - 1]
         self.count[kept] = np.add.reduceat(finite.astype(np.float64), starts)
-        reference = np.repeat(self.reference[kept], sizes)
-        for k, term in enumerate(self._terms(samples.times, values, reference)):
-            exact = np.where(finite, term, 0.0).astype(np.longdouble)
-            sums = np.add.reduceat(exact, starts)
-            self.totals[k][kept] = sums.astype(np.float64)
-            self.carries[k][kept] = (sums - self.totals[k][kept]).astype(np.float64)
+        reference = np.repeat(self.reference[kept], windows.hi[:, 0] - starts)
+        terms = self._terms(samples.times, values, reference) * finite
+        exact = np.add.reduceat(terms.astype(np.longdouble), starts, axis=1)
+        sums = exact.astype(np.float64)
+        self.totals[:, kept] = sums
+        self.carries[:, kept] = (exact - sums).astype(np.float64)
         if not finite.all():
             bad = kept[np.logical_or.reduceat(~finite, starts)]
             self._spoilt[bad] = asked.window.last.numbers[asked.view.clock[bad]]
 
-    def sums(self) -> list[Floats]:
-        """Return the sum of each term (elements,)."""
-        return [total + carry for total, carry in zip(self.totals, self.carries, strict=True)]
+    def sums(self) -> Floats:
+        """Return the sums (terms, elements)."""
+        return self.totals + self.carries
 
 
-def _plain(_times: Ints, values: Floats, _reference: Floats) -> tuple[Floats, ...]:
-    return (values,)
+_NOBODY: Ints = np.zeros(0, dtype=np.int64)
+
+
+def _plain(_times: Ints, values: Floats, _reference: Floats) -> Floats:
+    return values[None, :].copy()
 
 
 class SumOverTime:
@@ -198,10 +215,13 @@ class Trend:
         self._origin_ms = 0
         self._sums = Sliding(self._terms, 4, centred=True)
 
-    def _terms(self, times: Ints, values: Floats, reference: Floats) -> tuple[Floats, ...]:
-        x = (times - self._origin_ms) / _SECOND
-        y = values - reference
-        return x, y, x * y, x * x
+    def _terms(self, times: Ints, values: Floats, reference: Floats) -> Floats:
+        terms = np.empty((4, len(values)))
+        x = np.divide(times - self._origin_ms, _SECOND, out=terms[0])
+        y = np.subtract(values, reference, out=terms[1])
+        np.multiply(x, y, out=terms[2])
+        np.multiply(x, x, out=terms[3])
+        return terms
 
     def _line(self, asked: Asked) -> tuple[Floats, Floats, Ints]:
         """Return slope (per second), the value at the end of the window, and who is neither."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tocsin.model.labels import METRIC_NAME, Labels
-from tocsin.model.matchers import Matchers, all_match
+from tocsin.model.matchers import Matchers
 from tocsin.model.ring import Ring
 from tocsin.promql.grid import Floats, Ints
 from tocsin.promql.plans.rows import Rows
@@ -23,6 +23,7 @@ class View:
         """Choose from `ring`; a matcher of the metric name must be one the ring satisfies."""
         self.ring = ring
         self._matchers = tuple(m for m in matchers if m.name != METRIC_NAME)
+        self._verdicts: tuple[dict[str, bool], ...] = tuple({} for _ in self._matchers)
         self._begin()
         self.follow()
 
@@ -53,7 +54,15 @@ class View:
         self.part = slice(first, last + 1) if together else self.columns
 
     def _takes(self, labels: Labels) -> bool:
-        return all_match(self._matchers, labels)
+        """Tell whether all matchers hold; each looks at a value once."""
+        for matcher, verdicts in zip(self._matchers, self._verdicts, strict=True):
+            value = labels.value(matcher.name)
+            verdict = verdicts.get(value)
+            if verdict is None:
+                verdict = verdicts[value] = matcher.matches(value)
+            if not verdict:
+                return False
+        return True
 
     def values(self, rows: Rows) -> Floats:
         """Return one value for each element. The array must not be written to."""

@@ -42,7 +42,7 @@ _Happened = Callable[[Floats, Floats], Bools]  # value, value before
 
 
 class Watch:
-    """Follows one ring.
+    """Follows one ring: whatever it is asked, it reads the rows that are new first.
 
     `born` (columns,) is the first row with a sample of a series, `gap` the newest row since then
     without an ordinary number, -1 for none. `unrest_ms` is the newest time of a birth or a gap.
@@ -56,6 +56,7 @@ class Watch:
 
     def _begin(self) -> None:
         self.epoch = self.ring.epoch
+        self._version = -1
         self._fills = self.ring.fills
         self._read: Ints = np.zeros(0, dtype=np.int64)
         self.born: Ints = np.zeros(0, dtype=np.int64)
@@ -68,8 +69,11 @@ class Watch:
     def follow(self) -> None:
         """Read the rows that are new. After an epoch has ended, begin anew."""
         ring = self.ring
+        if self._version == ring.version:
+            return
         if self.epoch != ring.epoch:
             self._begin()
+        self._version = ring.version
         self._grow()
         written = ring.written[: ring.clocks]
         self._read = np.maximum(self._read, written - ring.depth)
@@ -152,7 +156,7 @@ class Watch:
         if name not in self._wanted:
             self._wanted[name] = happened
             self._begin()
-            self.follow()
+        self.follow()
         known = self._kept.get(name)
         if known is None:
             known = self._kept[name] = self._joined(name)
@@ -174,10 +178,12 @@ class Watch:
 
     def settled(self, window: Window) -> bool:
         """Tell whether every element is plain in a window, without looking at each."""
-        return self.unrest_ms <= window.start_ms - 1
+        self.follow()
+        return self.unrest_ms < window.start_ms
 
     def firsts(self, view: View, window: Window) -> tuple[Ints, Bools]:
         """Return the first row of each element in a window, and which elements are plain."""
+        self.follow()
         first = window.first.numbers.take(view.clock)
         born, gap = self.born[view.columns], self.gap[view.columns]
         return np.maximum(first, np.minimum(born, _NEVER - 1)), gap < first
