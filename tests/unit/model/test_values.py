@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -180,3 +181,9 @@ def test_the_id_of_a_notification_depends_on_every_part_of_its_cause() -> None:
     }
     assert len(ids) == 4
     assert notification_id(tenant, "f", "webhook[0]") in ids
+
+
+def test_a_pickled_label_set_carries_no_hash_of_another_process() -> None:
+    labels = Labels([("a", "b")])
+    assert labels.__reduce__() == (Labels, ((("a", "b"),),))
+    assert pickle.loads(pickle.dumps(labels)) == labels  # noqa: S301
