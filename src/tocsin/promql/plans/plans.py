@@ -25,6 +25,7 @@ from tocsin.promql.ports import RingSource, SeriesSource
 from tocsin.promql.result import Result, Scalar, Vector
 
 _SLACK_MS = 60_000  # how much later than its newest sample a ring may be asked
+_LONG_AGO = -(2**62)
 _LATE_MS = 600_000  # a rule that looks from farther back is not worth a deeper ring
 _IDLE_MS = 600_000  # a reader nobody has used for so long is given up
 _MOST_TREES = 20_000  # of one tenant; then everything is compiled anew
@@ -36,6 +37,15 @@ class _Tree:
 
     expr: Expr
     reaches: tuple[Reach, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """The reader of a ring, None without one, and since when the ring holds all samples."""
+
+    reader: RingReader | None
+    depth_ms: int
+    covered_ms: int = 0
 
 
 @dataclass(slots=True)
@@ -56,6 +66,7 @@ class _Tenant:
     trees: dict[str, _Tree] = field(default_factory=dict)
     readers: dict[str, RingReader] = field(default_factory=dict)
     depths: dict[str, int] = field(default_factory=dict)
+    asked: dict[str, _Asked] = field(default_factory=dict)
     memo: dict[int, Memo] = field(default_factory=dict)
     memo_at_ms: int | None = None
     answered: dict[int, _Answered] = field(default_factory=dict)
@@ -67,6 +78,7 @@ class _Tenant:
         if self.memo_at_ms == at_ms:
             return
         self.memo.clear()
+        self.asked.clear()
         self.memo_at_ms = at_ms
         if not 0 <= at_ms - self.pruned_at_ms <= _IDLE_MS:
             asked = {m: r for m, r in self.readers.items() if r.used_at_ms >= self.pruned_at_ms}
@@ -136,33 +148,35 @@ class Plans:
         found: dict[str, RingReader] = {}
         uncovered: set[str] = set()
         for reach in tree.reaches:
-            reader = found.get(reach.metric) or self._reader(tenant, plans, reach.metric)
-            if reader is None or not _covers(plans, reader, reach, at_ms):
+            asked = plans.asked.get(reach.metric)
+            if asked is None or asked.depth_ms < plans.depths[reach.metric]:
+                asked = plans.asked[reach.metric] = self._ask(tenant, plans, reach.metric)
+            if asked.reader is None or not _covers(plans, asked, reach, at_ms):
                 uncovered.add(reach.metric)
             else:
-                found[reach.metric] = reader
-        return {metric: found[metric] for metric in found.keys() - uncovered}
+                found[reach.metric] = asked.reader
+        return {m: found[m] for m in found.keys() - uncovered} if uncovered else found
 
-    def _reader(self, tenant: TenantId, plans: _Tenant, metric: str) -> RingReader | None:
-        ring = self._rings.ring(tenant, metric, depth_ms=plans.depths[metric])
+    def _ask(self, tenant: TenantId, plans: _Tenant, metric: str) -> _Asked:
+        """Ask for a ring, once for each evaluation time."""
+        depth_ms = plans.depths[metric]
+        ring = self._rings.ring(tenant, metric, depth_ms=depth_ms)
         if ring is None:
             plans.readers.pop(metric, None)
-            return None
+            return _Asked(None, depth_ms)
         reader = plans.readers.get(metric)
         if reader is None or reader.ring is not ring:
             reader = plans.readers[metric] = RingReader(ring)
         reader.used_at_ms = plans.memo_at_ms or 0
-        return reader
+        newest_ms = reader.newest_ms()
+        return _Asked(reader, depth_ms, _LONG_AGO if newest_ms is None else newest_ms - depth_ms)
 
 
-def _covers(plans: _Tenant, reader: RingReader, reach: Reach, at_ms: int) -> bool:
+def _covers(plans: _Tenant, asked: _Asked, reach: Reach, at_ms: int) -> bool:
     """Tell whether a ring holds all of a window; if not for long, ask for a deeper one."""
-    newest_ms, depth_ms = reader.newest_ms(), plans.depths[reach.metric]
-    if newest_ms is None:
-        return True
-    missing = (newest_ms - depth_ms) - (at_ms - reach.back_ms)
+    missing = asked.covered_ms - (at_ms - reach.back_ms)
     if 0 < missing <= _LATE_MS:
-        plans.depths[reach.metric] = depth_ms + missing + _SLACK_MS
+        plans.depths[reach.metric] += missing + _SLACK_MS
     return missing <= 0
 
 
@@ -170,11 +184,7 @@ def _vector(plans: _Tenant, expr: Expr, grid: Grid, at_ms: int) -> Vector:
     """Return the rows that are present, without the names that no longer count."""
     present = grid.present[:, 0]
     known = plans.answered.get(id(expr))
-    if (
-        known is not None
-        and known.universe is grid.labels
-        and np.array_equal(known.present, present)
-    ):
+    if known is not None and known.universe is grid.labels and (known.present == present).all():
         return Vector(at_ms, known.labels, grid.values[present, 0], grid.ordered)
     rows = grid.rows(np.flatnonzero(present))
     dropped = zip(rows.labels, rows.drop_name.tolist(), strict=True)

@@ -22,8 +22,8 @@ class Rows:
         self.ring = ring
         self.numbers = numbers
         self.spots: Ints = numbers & (ring.depth - 1)
-        alike = bool(numbers.size) and bool((self.spots == self.spots[0]).all())
-        self.spot = int(self.spots[0]) if alike else None
+        first = int(self.spots[0]) if numbers.size else -1
+        self.spot = first if first >= 0 and bool((self.spots == first).all()) else None
 
     def times(self) -> Ints:
         """Return the time of each row (clocks,), in ms."""

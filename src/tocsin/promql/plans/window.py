@@ -44,10 +44,12 @@ class Edge:
             rows = np.maximum(rows, written - self._ring.depth - 1)
         for _ in range(_STEPS):
             after = Rows(self._ring, rows + 1)
-            moves = (after.times() <= time_ms) & (after.numbers < written)
-            if not moves.any():
+            times = after.times()
+            if int(times.min(initial=time_ms + 1)) > time_ms:
                 return rows
-            rows = rows + moves
+            rows = rows + ((times <= time_ms) & (after.numbers < written))
+            if np.array_equal(rows, after.numbers - 1):
+                return rows
         return _found(self._ring, time_ms, written)
 
 
