@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tocsin.app.pipeline import House
+from tocsin.app.rule_uploads import RuleUploads
 from tocsin.config_loader.loaded import TenantSettings
 from tocsin.config_loader.schema import defaults_of, receivers_of
 from tocsin.model.clock import Clock
@@ -20,26 +21,29 @@ class Tenancy:
     """Starts, reloads and stops what belongs to one tenant, in every stage."""
 
     house: House
+    uploads: RuleUploads
     providers: Providers
     clock: Clock
 
     async def start(self, settings: TenantSettings, external_url: str) -> None:
         """Recover a tenant and begin to work for it: receivers first, metrics last."""
         tenant, house = settings.id, self.house
+        house.budgets.put(tenant, settings.query)
         await house.correlate.start(tenant)
         await house.notify.start(tenant, self.receivers(settings, external_url))
         await house.alerts.start(tenant, settings.alertmanager.engine)
         await house.backends.start(tenant, settings.backend)
-        await house.rules.start(tenant, rules_of(settings, external_url))
+        await self.uploads.put_in_force(tenant, rules_of(settings, external_url))
         await house.metrics.start(tenant, settings.metrics)
 
     async def reload(self, settings: TenantSettings, external_url: str) -> None:
         """Put new settings of a running tenant in force; what is unchanged runs on."""
         tenant, house = settings.id, self.house
+        house.budgets.put(tenant, settings.query)
         house.notify.reload(tenant, self.receivers(settings, external_url))
         await house.alerts.reload(tenant, settings.alertmanager.engine)
         await house.backends.reload(tenant, settings.backend)
-        await house.rules.reload(tenant, rules_of(settings, external_url))
+        await self.uploads.put_in_force(tenant, rules_of(settings, external_url))
         await house.metrics.reload(tenant, settings.metrics)
 
     async def stop(self, tenant: TenantId) -> None:
@@ -47,11 +51,13 @@ class Tenancy:
         house = self.house
         await house.metrics.stop(tenant)
         house.received.forget(tenant)
+        await self.uploads.forget(tenant)
         await house.rules.stop(tenant)
         await house.backends.stop(tenant)
         await house.alerts.stop_tenant(tenant)
         await house.notify.stop_tenant(tenant)
         house.correlate.stop(tenant)
+        house.budgets.forget(tenant)
 
     async def stop_all(self) -> None:
         """Stop every tenant: nothing new comes in, then what is known is made durable."""
@@ -78,5 +84,5 @@ class Tenancy:
 
 
 def rules_of(settings: TenantSettings, external_url: str) -> TenantRules:
-    """Return the tenant's rules as the rule stage takes them."""
+    """Return the tenant's configured rules as the rule stage takes them."""
     return TenantRules(settings.rule_files, settings.rule_settings, external_url)

@@ -8,29 +8,30 @@ import secrets
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tocsin.api.alertmanager import AlertmanagerApi, BuildInfo
-from tocsin.api.federate import FederationApi
 from tocsin.api.http import Door
-from tocsin.api.prometheus import PrometheusApi
-from tocsin.api.prometheus_write import RemoteWriteApi
 from tocsin.api.service import Reload, Service
 from tocsin.api.ui.pages import Pages
 from tocsin.api.v1 import RestApi
+from tocsin.api.v1_rules import RuleUploadApi
 from tocsin.app.access import access_of
+from tocsin.app.ad_hoc import AdHoc
 from tocsin.app.backend_proxy import proxied
 from tocsin.app.clock import SystemClock
-from tocsin.app.instruments import ConfigInstruments, StoreGauges
+from tocsin.app.instruments import ConfigInstruments, QueryInstruments, StoreGauges
 from tocsin.app.pipeline import House, Outside, assemble
-from tocsin.app.queries import QueryThreads
+from tocsin.app.prometheus_dialect import Shown, prometheus_dialect
+from tocsin.app.rule_uploads import RuleUploads
 from tocsin.app.server import Listener
 from tocsin.app.tenancy import Tenancy
 from tocsin.config_loader.files import Sources
 from tocsin.config_loader.loaded import Config, TenantSettings
 from tocsin.config_loader.masked import original_yaml
 from tocsin.config_loader.server import route_prefix_of
+from tocsin.config_loader.uploaded_rules import UploadedRules
 from tocsin.metrics_collector.fetch import AiohttpFetch
 from tocsin.metrics_collector.process import ProcessMetrics
 from tocsin.model.clock import Clock
@@ -101,11 +102,14 @@ async def furnish(config: Config, sources: Sources, hooks: Hooks, opened: AsyncE
     opened.callback(series.close)
     outside = await opened.enter_async_context(_outside(clock, hooks.process))
     house = assemble(stores, series, outside, registry)
-    tenancy = Tenancy(house, providers(), clock)
+    uploads = RuleUploads(UploadedRules(path / "rules"), house.rules.reload)
+    tenancy = Tenancy(house, uploads, providers(), clock)
     opened.push_async_callback(tenancy.stop_all)
-    queries = QueryThreads(series)
+    queries = AdHoc(series, house.budgets.config, QueryInstruments(registry))
     opened.callback(queries.close)
-    door = _door(config, house, hooks, Rooms(stores, series, queries, registry, clock))
+    instruments = ConfigInstruments(registry)
+    rooms = Rooms(stores, series, queries, uploads, registry, clock)
+    door = _door(config, house, hooks, rooms)
     listener = Listener(door)
     opened.push_async_callback(listener.stop)
     await listener.start(config.server.listen)
@@ -117,7 +121,7 @@ async def furnish(config: Config, sources: Sources, hooks: Hooks, opened: AsyncE
         tenancy=tenancy,
         door=door,
         listener=listener,
-        instruments=ConfigInstruments(registry),
+        instruments=instruments,
         gauges=StoreGauges(registry),
     )
 
@@ -128,7 +132,9 @@ class Rooms:
 
     stores: Stores
     series: MetricStore
-    queries: QueryThreads
+    queries: AdHoc
+    instruments: ConfigInstruments
+    uploads: RuleUploads
     registry: Registry
     clock: Clock
 
@@ -164,37 +170,34 @@ def _door(config: Config, house: House, hooks: Hooks, rooms: Rooms) -> Door:
         build=build,
         started_at=started_at,
     )
-    prometheus = PrometheusApi(
-        engine=rooms.queries.engine,
-        evaluate=rooms.queries.evaluate,
-        catalog=rooms.series,
-        rules=house.rules.groups,
-        targets=house.metrics.targets,
-        dropped=house.metrics.dropped,
-        clock=clock,
-        started_at=started_at,
-        more=(
-            *RemoteWriteApi(house.received).endpoints(),
-            *FederationApi(rooms.series, clock).endpoints(),
-        ),
+    retention = config.storage.retention
+    shown = Shown(
+        rooms.series,
+        rooms.queries,
+        house.budgets,
+        rooms.instruments,
+        clock,
+        started_at,
+        retention,
     )
+    service = Service(rooms.registry, hooks.ready, hooks.reload)
+    prometheus = prometheus_dialect(house, shown, hooks.settings, service.lifecycle())
     pages = Pages(
         house.alerts,
         sessions,
         access=lambda: door.access,
-        engine=rooms.queries.engine,
-        evaluate=rooms.queries.evaluate,
+        queries=rooms.queries,
         trail=write_audit,
         clock=clock,
     )
     prefix = route_prefix_of(config.server)
-    service = Service(rooms.registry, hooks.ready, hooks.reload)
-    rest = RestApi(rooms.stores.deliveries, rooms.stores.incidents)
+    rest = RestApi(rooms.stores.deliveries, rooms.stores.incidents).dialect()
+    rules = RuleUploadApi(rooms.uploads, write_audit, clock)
     door = Door(
         dialects=(
             *alertmanager.dialects(),
-            proxied(prometheus.dialect(), house.backends),
-            rest.dialect(),
+            proxied(prometheus, house.backends),
+            replace(rest, endpoints=(*rest.endpoints, *rules.endpoints())),
             pages.dialect(),
             service.dialect(),
         ),

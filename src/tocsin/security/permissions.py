@@ -18,6 +18,7 @@ class Permission(StrEnum):
     POST_ALERTS = "post-alerts"
     WRITE_METRICS = "write-metrics"
     SILENCE = "silence"
+    EDIT_RULES = "edit-rules"
     METRICS = "metrics"
     OPERATE = "operate"
 
@@ -38,7 +39,7 @@ class Role(StrEnum):
 _VIEW = frozenset({Permission.PUBLIC, Permission.READ, Permission.QUERY, Permission.METRICS})
 _RESPOND = _VIEW | {Permission.SILENCE}
 _WRITE = frozenset({Permission.POST_ALERTS, Permission.WRITE_METRICS})
-_EDIT = _RESPOND | _WRITE
+_EDIT = _RESPOND | _WRITE | {Permission.EDIT_RULES}
 
 GRANTS: dict[Role, frozenset[Permission]] = {
     Role.NOBODY: frozenset({Permission.PUBLIC}),
