@@ -83,9 +83,9 @@ class Covered(msgspec.Struct, frozen=True, array_like=True):
 class About(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a block besides its name. `sources` are the blocks it stands for."""
 
-    series: int
-    samples: int
     written_ms: int
+    series: int = 0
+    samples: int = 0
     covered: tuple[Covered, ...] = ()
     sources: tuple[str, ...] = ()
 

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from tocsin.model.labels import Labels
 from tocsin.model.matchers import Matcher, MatchOp
 from tocsin.timeseries.block_codec import BadBlock, Coder, Decoder, Ints
-from tocsin.timeseries.postings import SeriesIds
+from tocsin.timeseries.postings import Mask, SeriesIds
 
 Numbers: TypeAlias = npt.NDArray[np.int32]
 Index: TypeAlias = tuple[Sequence[bytes], Ints, Numbers]  # texts, counts, refs
@@ -109,6 +109,18 @@ class BlockIndex:
             known = Labels(zip(*[map(self.texts.text, refs)] * 2, strict=True))
             _keep(self._labels, number, known, at_most=_LABELS_KEPT)
         return known
+
+    def find(self, labels: Labels) -> int | None:
+        """Return the number of a series, None when it is not in the block."""
+        same = self.select([Matcher(name, MatchOp.EQUAL, value) for name, value in labels.pairs])
+        exact = same[self.counts[same] == len(labels.pairs)]
+        return int(exact[0]) if exact.size else None
+
+    def marks(self, ids: SeriesIds) -> Mask:
+        """Return a mark for each series: whether it is among `ids`."""
+        marks = np.zeros(len(self), np.bool_)
+        marks[ids] = True
+        return marks
 
     def everyone(self) -> SeriesIds:
         """Return the numbers of all series."""

@@ -24,7 +24,7 @@ from tocsin.timeseries.block import Block, Contents, Fault
 from tocsin.timeseries.block_codec import BadBlock, Decoder, Ints
 from tocsin.timeseries.block_format import SectionKind, Table
 from tocsin.timeseries.block_index import read_index
-from tocsin.timeseries.postings import Mask, SeriesIds
+from tocsin.timeseries.postings import SeriesIds
 
 _ALWAYS = (np.iinfo(np.int64).min, np.iinfo(np.int64).max)
 _FEW = 4  # columns are copied out of a chunk when fewer than one in four are wanted
@@ -86,7 +86,7 @@ class BlockReader:
         object as times. Raises BadBlock when the index is damaged, OSError.
         """
         windows = _Windows(self, start_ms, end_ms)
-        marks = self._marks(wanted)
+        marks = self.contents().index.marks(wanted)
         for row in self.rows(wanted, start_ms, end_ms).tolist():
             try:
                 heads = self.heads(row)
@@ -107,7 +107,7 @@ class BlockReader:
         if start_ms <= self.block.name.mint and end_ms >= self.block.name.maxt:
             return wanted
         windows = _Windows(self, start_ms, end_ms)
-        marks = self._marks(wanted)
+        marks = self.contents().index.marks(wanted)
         found = np.zeros_like(marks)
         for row in self.rows(wanted, start_ms, end_ms).tolist():
             try:
@@ -162,11 +162,6 @@ class BlockReader:
         times = decoder.ints(lengths)
         times.flags.writeable = False
         return np.split(times, np.cumsum(lengths)[:-1])
-
-    def _marks(self, wanted: SeriesIds) -> Mask:
-        marks = np.zeros(len(self.contents().index), np.bool_)
-        marks[wanted] = True
-        return marks
 
     def _frame(self, table: Table, row: int) -> bytes:
         return self._read(int(table.offset[row]), int(table.size[row]), int(table.crc[row]))

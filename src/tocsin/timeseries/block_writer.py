@@ -109,13 +109,13 @@ class BlockWriter:
     def finish(self, index: Index, about: About) -> Written:
         """Write index and ends, bring the file to disk, and give it its name.
 
-        `about.samples` is set to what was written. Raises OSError.
+        Numbers of series and samples are set to what was written. Raises OSError.
         """
         self.end_window()
         self._write_clocks()
         chunks = form.table_of(self._chunks)
         name = BlockName(int(chunks.mint.min()), int(chunks.maxt.max()), self._ulid)
-        about = msgspec.structs.replace(about, samples=self.samples)
+        about = msgspec.structs.replace(about, samples=self.samples, series=len(index[1]))
         found = {
             SectionKind.LABELS: pack_index(self._coder, *index),
             SectionKind.CHUNKS: form.pack_table(self._coder, chunks),

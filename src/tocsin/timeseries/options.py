@@ -13,7 +13,6 @@ from enum import StrEnum
 
 from tocsin.model.labels import Labels
 
-
 RING_BYTES = 256 << 20
 
 
@@ -64,16 +63,35 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Keeping:
+    """How long and how much is kept of one tenant, and how late its samples may come."""
+
+    retention: timedelta
+    retention_size: int | None
+    out_of_order_window: timedelta
+
+
+@dataclass(frozen=True, slots=True)
 class Options:
     """How a store keeps its data.
 
     `chunk_slots` rows of a group lie in one block of memory, which is compressed once it
     ended longer than `hot` ago; rules should not look back further. A log segment ends after
-    `segment_bytes`, or after `segment_span` of sample time, so that old ones can be deleted.
+    `segment_bytes`, or with a window of `segment_span`, so that old ones can be deleted.
     The rings of one tenant take at most `ring_bytes` of memory.
+
+    Samples are sealed into blocks by windows of `block_span`, `seal_after` the end of a window.
+    They are kept for `retention`. Log and blocks of a tenant take at most `retention_size`
+    bytes and those of all tenants together `total_size`, None for no such bound; the oldest
+    blocks go first. Indexes of blocks in memory take about `index_cache_bytes` for all tenants
+    together.
     """
 
-    retention: timedelta = timedelta(hours=24)
+    retention: timedelta = timedelta(days=15)
+    retention_size: int | None = None
+    block_span: timedelta = timedelta(hours=2)
+    seal_after: timedelta = timedelta(hours=1)
+    index_cache_bytes: int = 128 << 20
     out_of_order_window: timedelta = timedelta(0)
     hot: timedelta = timedelta(hours=2)
     chunk_slots: int = 128
@@ -81,6 +99,7 @@ class Options:
     segment_span: timedelta = timedelta(hours=2)
     ring_bytes: int = RING_BYTES
     fsync: Fsync = Fsync.INTERVAL
+    total_size: int | None = None
     limits: Limits = field(default_factory=Limits)
 
 

@@ -28,6 +28,15 @@ class SingleSeries:
         """Return how many samples there are."""
         return self._end - self._begin
 
+    @property
+    def oldest(self) -> int | None:
+        """Return the time of the oldest sample, None when there is none."""
+        return int(self._times[self._begin]) if len(self) else None
+
+    def before(self, horizon_ms: int) -> int:
+        """Return how many samples are before `horizon_ms`."""
+        return int(np.searchsorted(self._times[self._begin : self._end], horizon_ms, "left"))
+
     def add(self, ts_ms: int, value: np.float64) -> None:
         """Put in a sample at a time that has none yet: usually at the end."""
         if len(self) and ts_ms < self._times[self._end - 1]:
@@ -38,6 +47,20 @@ class SingleSeries:
         self._times[self._end] = ts_ms
         self._values[self._end] = value
         self._end += 1
+
+    def extend(self, times: Times, values: Values) -> None:
+        """Put in samples at ascending times that have none yet."""
+        if len(times) == 1:
+            self.add(int(times[0]), values[0])
+            return
+        held = slice(self._begin, self._end)
+        both = np.concatenate((self._times[held], times))
+        bits = np.concatenate((self._values[held], values))
+        if len(self) and times[0] < self._times[self._end - 1]:
+            order = np.argsort(both, kind="stable")
+            both, bits = both[order], bits[order]
+        self._times, self._values = both, bits
+        self._begin, self._end = 0, len(both)
 
     def read(self, start_ms: int, end_ms: int) -> tuple[Times, Values]:
         """Return read-only views of the samples with start <= t <= end."""
@@ -57,8 +80,7 @@ class SingleSeries:
 
     def drop_before(self, horizon_ms: int) -> int:
         """Forget samples before `horizon_ms`, and return how many they were."""
-        times = self._times[self._begin : self._end]
-        dropped = int(np.searchsorted(times, horizon_ms, "left"))
+        dropped = self.before(horizon_ms)
         self._begin += dropped
         return dropped
 

@@ -2,8 +2,8 @@
 
 Each append is one `write()`, so a killed process loses nothing it acknowledged; a dead
 machine loses what came after the last `sync()` (every second by the caller, or before each
-append returns with fsync "always"). Segments end by size or by the span of sample time they
-cover and are deleted whole once everything in them is older than the retention. A segment can
+append returns with fsync "always"). Segments end by size, or when samples of the next window of
+time come, and are deleted whole once what is in them is in blocks or too old. A segment can
 be read without the others (see `records`), and a new one begins at every start.
 
 Appends, expiry and recovery belong to one thread; `sync` may run in another.
@@ -27,7 +27,7 @@ from tocsin.timeseries.frames import pack_frame
 from tocsin.timeseries.options import Fsync, Options, milliseconds
 from tocsin.timeseries.postings import SeriesIds
 from tocsin.timeseries.records import Packer, RecordType
-from tocsin.timeseries.segments import Segment, SegmentFile, segment_path
+from tocsin.timeseries.segments import Segment, SegmentFile, make_directory, segment_path
 
 
 class Wal:
@@ -79,14 +79,14 @@ class Wal:
 
     def log_row(self, group: str, columns: SeriesIds, ts_ms: int, row: Values) -> None:
         """Append one row of a group. Raises NotDurable, and then the log is as before."""
-        to = self._prepare(ts_ms, ts_ms)
+        to = self._prepare(ts_ms)
         self._write(to, to.encoder.row(group, columns, ts_ms, row))
         to.segment.saw(ts_ms)
 
     def log_samples(self, sids: SeriesIds, times: Times, values: Values) -> None:
         """Append samples with times of their own, at least one. Raises NotDurable."""
         newest = int(times.max())
-        to = self._prepare(int(times.min()), newest)
+        to = self._prepare(newest)
         self._write(to, to.encoder.samples(sids, times, values))
         to.segment.saw(newest)
 
@@ -100,12 +100,44 @@ class Wal:
         if self._open is not None:
             self._open.encoder.forget(sids)
 
-    def expire(self, horizon_ms: int) -> None:
-        """Delete the segments whose samples are all older than `horizon_ms`."""
-        if self._open is not None and _older(self._open.segment, horizon_ms):
+    def mark(self) -> int:
+        """End the open segment; return the number of the next, which holds what comes now."""
+        self._finish()
+        return self._next_index
+
+    def oldest(self) -> int | None:
+        """Return the number of the first segment, None when there is none."""
+        return min((segment.index for segment in self._all()), default=None)
+
+    def expire(self, horizon_ms: int, *, before: int | None = None) -> None:
+        """Delete the segments whose samples are all older than `horizon_ms`.
+
+        With `before`, only segments with lower numbers. What is known of metrics stays.
+        """
+        if before is None and self._open is not None and _older(self._open.segment, horizon_ms):
             self._finish()
-        for segment in [each for each in self._finished if _older(each, horizon_ms)]:
-            self._delete(segment)
+        old = [each for each in self._finished if _older(each, horizon_ms)]
+        for segment in old:
+            if before is None or segment.index < before:
+                self._delete(segment)
+
+    def repeat_metadata(self) -> None:
+        """Begin a segment when there is none, for what is known of metrics. Raises NotDurable."""
+        if self._metadata and not self._all():
+            self._begin()
+
+    def copy_metadata(self, directory: Path) -> None:
+        """Write what is known of metrics to a log elsewhere. Raises NotDurable, OSError."""
+        make_directory(directory)
+        copy = Wal(
+            self._tenant,
+            directory,
+            self._options,
+            labels_of=self._labels_of,
+            metadata=self._metadata,
+        )
+        copy.repeat_metadata()
+        copy.close()
 
     def sync(self) -> None:
         """Force everything appended so far to disk; any thread. Raises NotDurable."""
@@ -136,23 +168,19 @@ class Wal:
     def _all(self) -> list[Segment]:
         return self._finished if self._open is None else [*self._finished, self._open.segment]
 
-    def _prepare(self, oldest_ms: int, newest_ms: int) -> _Open:
-        """Return an open segment that may take samples of these times."""
-        to = self._open
-        if to is not None and self._full(to, oldest_ms, newest_ms):
+    def _prepare(self, newest_ms: int) -> _Open:
+        """Return an open segment that may take samples up to this time."""
+        if self._open is not None and self._full(self._open.segment, newest_ms):
             self._finish()
-            to = None
-        to = to or self._begin()
-        to.oldest_ms = oldest_ms if to.oldest_ms is None else min(to.oldest_ms, oldest_ms)
-        return to
+        return self._open or self._begin()
 
-    def _full(self, to: _Open, oldest_ms: int, newest_ms: int) -> bool:
-        if to.segment.size >= self._options.segment_bytes:
+    def _full(self, segment: Segment, newest_ms: int) -> bool:
+        """Tell whether to begin another segment: for size, or for a new window of time."""
+        if segment.size >= self._options.segment_bytes:
             return True
-        if to.oldest_ms is None or to.segment.newest_ms is None:
-            return False
-        span = max(to.segment.newest_ms, newest_ms) - min(to.oldest_ms, oldest_ms)
-        return span > milliseconds(self._options.segment_span)
+        span_ms = milliseconds(self._options.segment_span)
+        known = segment.newest_ms
+        return known is not None and newest_ms // span_ms > known // span_ms
 
     def _begin(self) -> _Open:
         path = segment_path(self._directory, self._next_index)
@@ -209,7 +237,6 @@ class _Open:
     file: SegmentFile
     segment: Segment
     encoder: SegmentEncoder
-    oldest_ms: int | None = None
 
 
 def _older(segment: Segment, horizon_ms: int) -> bool:
