@@ -7,7 +7,6 @@ import pytest
 from tocsin.app.queries import EmbeddedQueries
 from tocsin.model.errors import InvalidInput
 from tocsin.model.labels import EMPTY, Labels
-from tocsin.model.sample import Sample
 from tocsin.model.tenant import tenant_id
 from tocsin.promql.engine import Engine
 from tocsin.promql.fakes import MemorySeries
@@ -25,17 +24,16 @@ def queries() -> EmbeddedQueries:
     return EmbeddedQueries(Engine(held))
 
 
-async def test_a_vector_is_a_sample_for_each_element(queries: EmbeddedQueries) -> None:
+async def test_a_vector_comes_as_its_elements(queries: EmbeddedQueries) -> None:
     answer = await queries.instant(ACME, "up > 0", at_ms=2000)
-    assert sorted(answer.samples, key=lambda s: s.value) == [
-        Sample(UP, 2000, 1.0),
-        Sample(RATES, 2000, 2.0),
-    ]
-    assert (await queries.instant(OTHER, "up", at_ms=2000)).samples == ()
+    assert dict(answer.elements()) == {UP: 1.0, RATES: 2.0}
+    assert (await queries.instant(OTHER, "up", at_ms=2000)).labels == ()
 
 
-async def test_a_scalar_is_a_sample_without_labels(queries: EmbeddedQueries) -> None:
-    assert (await queries.instant(ACME, "1 + 1", at_ms=0)).samples == (Sample(EMPTY, 0, 2.0),)
+async def test_a_scalar_is_an_element_without_labels(queries: EmbeddedQueries) -> None:
+    answer = await queries.instant(ACME, "1 + 1", at_ms=0)
+    assert list(answer.elements()) == [(EMPTY, 2.0)]
+    assert (await queries.instant(ACME, "2", at_ms=0)).labels is answer.labels
 
 
 async def test_warnings_come_along(queries: EmbeddedQueries) -> None:
