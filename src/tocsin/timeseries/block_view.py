@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from tocsin.timeseries.block_index import BlockIndex
 from tocsin.timeseries.block_reader import BlockReader, Column
 from tocsin.timeseries.postings import Mask, SeriesIds
 from tocsin.timeseries.tombstones import Hidden, visible
@@ -18,15 +17,11 @@ class BlockView:
     def __init__(self, reader: BlockReader, hidden: Sequence[Hidden]) -> None:
         """Look at the block of `reader`. Raises BadBlock, OSError."""
         self.reader = reader
+        self.index = reader.contents().index
         self._hidden: dict[int, list[Hidden]] = {}
         for each in hidden:
             for series in self.index.select(each.matchers).tolist():
                 self._hidden.setdefault(series, []).append(each)
-
-    @property
-    def index(self) -> BlockIndex:
-        """Return the index of the block."""
-        return self.reader.contents().index
 
     def touched(self) -> Mask:
         """Mark the series something may be hidden of."""

@@ -64,7 +64,7 @@ def spans(options: Options) -> list[int]:
     cap = min(LONGEST_MS, milliseconds(options.retention) // _PART)
     day = min(DAY_MS, cap) // block_ms * block_ms
     long = cap // DAY_MS * DAY_MS
-    return [span for span in (day, long) if span > block_ms and (span != long or long > DAY_MS)]
+    return [span for span, below in ((day, block_ms), (long, DAY_MS)) if span > below]
 
 
 def expired(blocks: Sequence[Block], horizon_ms: int) -> list[Block]:
