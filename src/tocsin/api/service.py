@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
@@ -36,6 +36,7 @@ class Service:
                 Endpoint("/metrics", ("GET",), Permission.METRICS, self.metrics),
                 Endpoint("/", ("GET",), Permission.PUBLIC, self.root),
                 Endpoint("/graph", ("GET",), Permission.PUBLIC, self.graph),
+                Endpoint("/runbooks/{alert}", ("GET",), Permission.PUBLIC, self.runbook),
             ),
             fault,
         )
@@ -77,6 +78,11 @@ class Service:
         """Lead a `generatorURL` in Prometheus' form (`g0.expr`) to the page that evaluates it."""
         expr = urlencode({"expr": call.request.query_params.get("g0.expr", "")})
         return RedirectResponse(f"{mount_of(call.request)}/ui/graph?{expr}", status_code=302)
+
+    async def runbook(self, call: Call) -> Response:
+        """Lead the `runbook_url` of an alert to the page that shows the runbook."""
+        alert = quote(str(call.request.path_params["alert"]))
+        return RedirectResponse(f"{mount_of(call.request)}/ui/runbooks/{alert}", status_code=302)
 
 
 def fault(request: Request, refusal: Refusal) -> Response:

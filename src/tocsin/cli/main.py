@@ -30,6 +30,8 @@ VERBS = {
     "deliveries": Verb("deliveries", "deliveries", "List notifications and their attempts."),
     "down": Verb("daemon", "down", "Stop the server that `up` started."),
     "init": Verb("init", "init", "Write a first configuration with tenants and tokens."),
+    "metrics": Verb("metrics", "metrics", "List the metrics packs and dashboards rely on."),
+    "packs": Verb("packs", "packs", "Show, render and test the rule packs."),
     "query": Verb("query", "query", "Evaluate PromQL on a running server."),
     "serve": Verb("serve", "serve", "Run the whole platform."),
     "status": Verb("daemon", "status", "Say whether the server that `up` started runs."),

@@ -18,6 +18,14 @@ from tocsin.model.pattern import Pattern
 from tocsin.promql.parser import Mode
 from tocsin.telemetry.logs import Level, set_up
 
+PROMQL_MODE = click.option(
+    "--promql-mode",
+    "mode",
+    type=click.Choice(["3", "2.42"]),
+    default="3",
+    help="The Prometheus whose PromQL and promtool to agree with.",
+)
+
 
 @click.group()
 def test() -> None:
@@ -28,13 +36,7 @@ def test() -> None:
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--run", "only", multiple=True, help="Only tests whose name matches; repeatable.")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text")
-@click.option(
-    "--promql-mode",
-    "mode",
-    type=click.Choice(["3", "2.42"]),
-    default="3",
-    help="The Prometheus whose PromQL and promtool to agree with.",
-)
+@PROMQL_MODE
 def test_rules(files: Sequence[Path], only: Sequence[str], form: str, mode: str) -> None:
     """Run unit tests in promtool's file format; exit 1 when one fails."""
     set_up(level=Level.ERROR)
@@ -46,7 +48,7 @@ def test_rules(files: Sequence[Path], only: Sequence[str], form: str, mode: str)
         verdict = asyncio.run(run_test_file(path, mode=cast("Mode", mode), only=chosen))
         verdicts.append(verdict)
         if form == "text":
-            _say(verdict)
+            say(verdict)
     if form == "json":
         rows = [_row(verdict) for verdict in verdicts]
         click.echo(json.dumps({"version": 1, "files": rows}, ensure_ascii=False))
@@ -63,7 +65,8 @@ def _pattern(only: Sequence[str]) -> Pattern | None:
         raise click.BadParameter(str(error), param_hint="--run") from error
 
 
-def _say(verdict: FileVerdict) -> None:
+def say(verdict: FileVerdict) -> None:
+    """Say how the tests of a file went, in promtool's words."""
     for entry in verdict.unmatched:
         click.echo(f"  WARNING: no file match pattern {entry}", err=True)
     if verdict.passed:

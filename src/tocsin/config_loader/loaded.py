@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tocsin.alert_manager.config import EngineConfig
@@ -22,6 +22,7 @@ from tocsin.model.errors import Problem
 from tocsin.model.tenant import TenantId
 from tocsin.notification_dispatcher.registry import Integration
 from tocsin.rule_engine.config import RuleFile, RuleGroup, RuleSettings
+from tocsin.rule_engine.pack import Amounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,8 @@ class TenantSettings:
     """Everything one tenant configured.
 
     `rule_files` are named relative to the configuration's folder, so that rules keep their
-    identity when the folder moves; groups written inline stand under the file's own name.
+    identity when the folder moves; groups written inline stand under the file's own name, those
+    of a rule pack under `pack:` and its name. `packs` has the parameters in force, by pack.
     `backend` is None where the metrics are kept in this process.
     """
 
@@ -81,6 +83,7 @@ class TenantSettings:
     rule_files: Mapping[str, RuleFile]
     alertmanager: AlertmanagerSettings
     backend: Use | None = None
+    packs: Mapping[str, Amounts] = field(default_factory=dict)
 
     @property
     def rules(self) -> tuple[LoadedRuleGroup, ...]:

@@ -20,6 +20,7 @@ from tocsin.config_loader.schema import AlertmanagerFile
 from tocsin.config_loader.secret_files import twins
 from tocsin.model.secret import MASK, Secret
 from tocsin.model.settings import Duration
+from tocsin.rule_engine.config import RuleFile
 
 # contracts/alertmanager.md, section 8: keys that came after 0.25 and have a default that shows.
 _YOUNGER = frozenset(
@@ -37,6 +38,11 @@ def effective_yaml(config: Config) -> str:
     sections = {name: masked(getattr(config, name)) for name in ("server", "storage", "log")}
     tenants = [_tenant(tenant) for tenant in config.tenants]
     return _dump({**sections, "reload": masked(config.reload), "tenants": tenants})
+
+
+def rules_yaml(rules: RuleFile) -> str:
+    """Return a rule file as Prometheus reads it."""
+    return _dump(masked(rules))
 
 
 def masked(value: Any) -> Any:

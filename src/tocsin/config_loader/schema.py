@@ -30,6 +30,7 @@ from tocsin.notification_dispatcher.config import Defaults
 from tocsin.notification_dispatcher.provider import AnySpec
 from tocsin.notification_dispatcher.registry import Providers, Receiver
 from tocsin.rule_engine.config import RuleGroup, RuleSettings
+from tocsin.rule_engine.pack import PackChoice
 
 
 class GlobalKeys(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -67,6 +68,8 @@ class TenantBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Credentials of this tenant."""
     rule_files: list[str] = msgspec.field(default_factory=list)
     """Prometheus rule files (globs), relative to this file."""
+    rule_packs: list[str | PackChoice] = msgspec.field(default_factory=list)
+    """Rule packs that come with Tocsin, by name: `[system, {name: business, set: {…}}]`."""
     groups: list[RuleGroup] = msgspec.field(default_factory=list)
     """Rule groups written here, as in a rule file. Variables are not expanded in them."""
     prometheus_file: str = ""

@@ -10,6 +10,7 @@ from tocsin.config_loader.compose import part
 from tocsin.config_loader.convert import convert
 from tocsin.config_loader.files import Unreadable
 from tocsin.config_loader.loaded import AlertmanagerSettings, TenantSettings
+from tocsin.config_loader.packs import read_packs
 from tocsin.config_loader.prometheus import Imported, beside, read_prometheus
 from tocsin.config_loader.receivers import AS_UPSTREAM, AlertmanagerReader, Dialect
 from tocsin.config_loader.report import Report
@@ -54,7 +55,8 @@ class TenantReader:
         self.report.take(section, check_token_names(tenant.tokens), "tokens")
         metrics = self._metrics(tenant, section)
         rule_settings = self._rule_settings(tenant, section)
-        rules = self._rules(tenant, section)
+        packs = read_packs(tenant.rule_packs, section, report=self.report)
+        rules = {**self._rules(tenant, section), **packs.rules}
         imported = self._prometheus(tenant.prometheus_file, section)
         if imported is not None:
             metrics = imported.metrics(metrics)
@@ -75,6 +77,7 @@ class TenantReader:
             rule_settings=rule_settings,
             rule_files=rules,
             alertmanager=alertmanager,
+            packs=packs.amounts,
             backend=Use(backend, (own_id,)) if backend else None,
         )
 

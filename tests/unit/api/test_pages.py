@@ -529,3 +529,17 @@ async def test_a_failed_sign_in_is_audited_and_does_not_keep_the_token(house: Ho
     (event,) = house.trail
     assert (event.outcome, event.reason) == (AuditOutcome.FAILED, "unknown token")
     assert "s3cr3t" not in repr(event)
+
+
+async def test_a_runbook_is_shown_to_anybody(house: House) -> None:
+    page = await house.page("/t/a/ui/runbooks/NodeFilesystemAlmostOutOfSpace")
+    assert "NodeFilesystemAlmostOutOfSpace" in page.shown
+    assert "Make room now" in page.shown
+    assert "disk_free_ratio 0.05" in page.shown
+    assert "/t/a/ui" in page.links()
+
+
+async def test_an_alert_of_no_pack_has_no_runbook(house: House) -> None:
+    got = await house.get("/ui/runbooks/Nothing")
+    assert got.status == 404
+    assert b"no rule pack has an alert of this name" in got.body

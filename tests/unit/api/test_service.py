@@ -132,6 +132,11 @@ async def test_a_generator_url_leads_to_the_page_that_evaluates_it() -> None:
     assert (got.status, got.headers["location"]) == (302, "/ui/graph?expr=up+%3D%3D+0")
 
 
+async def test_a_link_to_a_runbook_leads_to_the_page_that_shows_it() -> None:
+    got = await House().ask("GET", "/runbooks/TargetDown")
+    assert (got.status, got.headers["location"]) == (302, "/ui/runbooks/TargetDown")
+
+
 async def test_faults_are_in_the_words_of_gos_library() -> None:
     house = House()
     missing, wrong = await house.ask("GET", "/nosuch"), await house.ask("GET", "/-/reload")

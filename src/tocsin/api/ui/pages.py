@@ -34,6 +34,7 @@ from tocsin.api.http import (
     audited,
     mount_of,
 )
+from tocsin.api.ui.runbooks import runbook_page
 from tocsin.model.alert import AlertState
 from tocsin.model.clock import Clock
 from tocsin.model.duration import format_duration
@@ -98,6 +99,7 @@ class Pages:
                 Endpoint("", ("GET",), Permission.READ, self.show_alerts),
                 Endpoint("/alerts", ("GET",), Permission.READ, self.show_alerts),
                 Endpoint("/graph", ("GET",), Permission.QUERY, self.show_query),
+                Endpoint("/runbooks/{alert}", ("GET",), Permission.PUBLIC, self.show_runbook),
                 Endpoint("/login", ("GET",), Permission.PUBLIC, self.show_login),
                 Endpoint("/login", ("POST",), Permission.PUBLIC, self.login),
                 Endpoint("/logout", ("POST",), Permission.PUBLIC, self.logout),
@@ -158,6 +160,13 @@ class Pages:
         except (InvalidInput, ExecutionError, LimitExceeded) as error:
             return [], str(error)
         return values_of(result.value), ""
+
+    async def show_runbook(self, call: Call) -> Response:
+        """Show what to do about an alert of a rule pack; it says nothing of any tenant."""
+        page = runbook_page(str(call.request.path_params["alert"]))
+        if page is None:
+            raise Refusal(404, "no rule pack has an alert of this name")
+        return self._page(call.request, "runbook.html", page=page)
 
     async def show_login(self, call: Call) -> Response:
         """Ask for a token."""
