@@ -24,7 +24,6 @@ from starlette.types import Receive, Scope, Send
 from tocsin.model.clock import Clock
 from tocsin.model.errors import InvalidInput, LimitExceeded, NotDurable, Unreachable
 from tocsin.model.tenant import TenantId, tenant_id
-from tocsin.promql.result import Result
 from tocsin.security.audit import AuditEvent, AuditOutcome, Trail
 from tocsin.security.permissions import Permission, Role
 from tocsin.security.sessions import Sessions
@@ -72,14 +71,6 @@ class Call:
 
 
 Handler = Callable[[Call], Awaitable[Response]]
-
-Evaluate = Callable[[Callable[[], Result]], Awaitable[Result]]
-"""Where a query is evaluated; whoever runs the server may have threads for it."""
-
-
-async def at_once(query: Callable[[], Result]) -> Result:
-    """Evaluate a query here and now."""
-    return query()
 
 
 @dataclass(frozen=True, slots=True)

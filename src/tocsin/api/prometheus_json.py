@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import functools
 from typing import Any, assert_never
 
-from tocsin.metrics_collector.views import DroppedTargets, TargetView
+from tocsin.metrics_collector.views import DroppedTarget, TargetView
+from tocsin.model.errors import InvalidInput
 from tocsin.model.rfc3339 import ZERO_TIME, format_nano
 from tocsin.model.series import Series
-from tocsin.promql.format import format_value
+from tocsin.promql.format import format_exponent, format_value
+from tocsin.promql.parser import Grammar, parse
+from tocsin.promql.printer import text_of
 from tocsin.promql.result import Answer, Matrix, Scalar, String, Vector
 from tocsin.rule_engine.definition import RuleKind
 from tocsin.rule_engine.views import AlertView, GroupView, RuleView
-
-_TYPES = {"alert": RuleKind.ALERTING, "record": RuleKind.RECORDING}
 
 
 def answer_json(value: Answer) -> dict[str, Any]:
@@ -47,15 +48,14 @@ def seconds(at_ms: int) -> float | int:
     return at_ms / 1000 if rest else whole
 
 
-def group_json(group: GroupView, kind: str) -> dict[str, Any]:
-    """Return a rule group; `kind` ("alert", "record" or "") narrows its rules."""
-    wanted = _TYPES.get(kind)
+def group_json(group: GroupView) -> dict[str, Any]:
+    """Return a rule group."""
     return {
         "name": group.name,
         "file": group.file,
         "interval": group.interval.total_seconds(),
         "limit": group.limit,
-        "rules": [rule_json(r) for r in group.rules if wanted in (None, r.kind)],
+        "rules": [rule_json(rule) for rule in group.rules],
         "evaluationTime": group.evaluation_time.total_seconds(),
         "lastEvaluation": format_nano(group.last_evaluation),
     }
@@ -65,7 +65,7 @@ def rule_json(rule: RuleView) -> dict[str, Any]:
     """Return a rule with its state and last evaluation."""
     shown: dict[str, Any] = {
         "name": rule.name,
-        "query": rule.query,
+        "query": _printed(rule.query),
         "labels": dict(rule.labels.pairs),
         "health": rule.health,
         "evaluationTime": rule.evaluation_time.total_seconds(),
@@ -90,27 +90,16 @@ def alert_json(alert: AlertView) -> dict[str, Any]:
         "annotations": dict(alert.annotations.pairs),
         "state": alert.state,
         "activeAt": format_nano(alert.active_at),
-        "value": format_value(alert.value),
+        "value": format_exponent(alert.value),
     }
     if alert.keep_firing_since:
         shown["keepFiringSince"] = format_nano(alert.keep_firing_since)
     return shown
 
 
-def targets_json(
-    active: Iterable[TargetView], dropped: DroppedTargets, *, pool: str = ""
-) -> dict[str, Any]:
-    """Return active and dropped targets, those of one pool where it is named."""
-    shown = [target for target in active if pool in ("", target.pool)]
-    gone = [target for target in dropped.shown if pool in ("", target.pool)]
-    return {
-        "activeTargets": [target_json(target) for target in shown],
-        "droppedTargets": [
-            {"discoveredLabels": dict(each.discovered.pairs), "scrapePool": each.pool}
-            for each in gone
-        ],
-        "droppedTargetCounts": dict(dropped.counts),
-    }
+def dropped_json(target: DroppedTarget) -> dict[str, Any]:
+    """Return a target that relabelling dropped."""
+    return {"discoveredLabels": dict(target.discovered.pairs), "scrapePool": target.pool}
 
 
 def target_json(target: TargetView) -> dict[str, Any]:
@@ -131,5 +120,18 @@ def target_json(target: TargetView) -> dict[str, Any]:
 
 
 def _series_json(series: Series) -> dict[str, Any]:
-    pairs = zip(series.times.tolist(), series.values.tolist(), strict=True)
-    return {"metric": dict(series.labels.pairs), "values": [point(t, v) for t, v in pairs]}
+    times = [t // 1000 if t % 1000 == 0 else t / 1000 for t in series.times.tolist()]
+    values = map(format_value, series.values.tolist())
+    return {"metric": dict(series.labels.pairs), "values": list(zip(times, values, strict=True))}
+
+
+@functools.lru_cache(maxsize=4096)
+def _printed(query: str) -> str:
+    """Return an expression as Prometheus prints it; as it stands where it is none of ours."""
+    try:
+        return text_of(parse(query, _ANY))
+    except InvalidInput:
+        return query
+
+
+_ANY = Grammar(experimental=True)

@@ -30,15 +30,21 @@ class Service:
         return Dialect(
             "",
             (
-                Endpoint("/-/healthy", ("GET", "HEAD"), Permission.PUBLIC, self.healthy),
-                Endpoint("/-/ready", ("GET", "HEAD"), Permission.PUBLIC, self.is_ready),
-                Endpoint("/-/reload", ("POST", "PUT"), Permission.OPERATE, self.do_reload),
+                *self.lifecycle(),
                 Endpoint("/metrics", ("GET",), Permission.METRICS, self.metrics),
                 Endpoint("/", ("GET",), Permission.PUBLIC, self.root),
                 Endpoint("/graph", ("GET",), Permission.PUBLIC, self.graph),
                 Endpoint("/runbooks/{alert}", ("GET",), Permission.PUBLIC, self.runbook),
             ),
             fault,
+        )
+
+    def lifecycle(self) -> tuple[Endpoint, ...]:
+        """Return the routes that tell and change the server's state, for any dialect."""
+        return (
+            Endpoint("/-/healthy", ("GET", "HEAD"), Permission.PUBLIC, self.healthy),
+            Endpoint("/-/ready", ("GET", "HEAD"), Permission.PUBLIC, self.is_ready),
+            Endpoint("/-/reload", ("POST", "PUT"), Permission.OPERATE, self.do_reload),
         )
 
     async def healthy(self, call: Call) -> Response:

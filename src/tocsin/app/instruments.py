@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from tocsin.telemetry.metrics import Registry
 
+_QUERY_BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 _HASH_DIGITS = 12  # 48 bits: a float64 holds them exactly, as upstream's hash metric does
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigState:
+    """When a configuration was last put in force, and whether that was the last attempt."""
+
+    loaded_at: datetime | None = None
+    successful: bool = True
 
 
 class ConfigInstruments:
@@ -15,6 +25,7 @@ class ConfigInstruments:
     def __init__(self, registry: Registry) -> None:
         """Register the gauges; once per registry."""
         gauge = registry.gauge
+        self.state = ConfigState()
         self._good = [
             gauge(f"{family}_config_last_reload_successful", "1 if the last reload succeeded.")
             for family in ("tocsin", "alertmanager")
@@ -33,6 +44,7 @@ class ConfigInstruments:
 
     def loaded(self, digest: str, now: datetime) -> None:
         """Note that a configuration is in force."""
+        self.state = ConfigState(now)
         for good, when, hashed in zip(self._good, self._when, self._hash, strict=True):
             good.set(1)
             when.set(now.timestamp())
@@ -40,6 +52,7 @@ class ConfigInstruments:
 
     def refused(self) -> None:
         """Note that a configuration was refused."""
+        self.state = replace(self.state, successful=False)
         for good in self._good:
             good.set(0)
 
@@ -56,4 +69,32 @@ class StoreGauges:
         )
         self.lag = registry.gauge(
             "tocsin_loop_lag_seconds", "How late the event loop was with its last chore."
+        )
+
+
+class QueryInstruments:
+    """Ad-hoc queries, by tenant; those of rules are counted by the rule stage."""
+
+    def __init__(self, registry: Registry) -> None:
+        """Register everything; once per registry."""
+        tenant = ("tenant",)
+        self.running = registry.gauge(
+            "tocsin_queries_in_flight", "Ad-hoc queries that are evaluated.", tenant
+        )
+        self.waiting = registry.gauge(
+            "tocsin_queries_waiting", "Ad-hoc queries that wait for their turn.", tenant
+        )
+        self.failed = registry.counter(
+            "tocsin_query_failures_total",
+            "Ad-hoc queries without an answer, by reason: timeout, queue, samples, query, …",
+            ("tenant", "reason"),
+        )
+        self.seconds = registry.latency(
+            "tocsin_query_duration_seconds",
+            "How long ad-hoc queries took, their wait included.",
+            tenant,
+            buckets=_QUERY_BUCKETS,
+        )
+        self.samples = registry.counter(
+            "tocsin_query_samples_total", "Samples that ad-hoc queries read.", tenant
         )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from tocsin.alert_manager.alerts import Alerts
 from tocsin.alert_manager.instruments import Instruments, StageCollector
+from tocsin.app.budgets import Budgets
 from tocsin.app.queries import EmbeddedQueries
 from tocsin.app.remote_rules import TenantQueries, TenantSink
 from tocsin.correlation_engine.correlate import Correlator
@@ -52,6 +53,7 @@ class House:
     metrics: Collector
     received: Receiver
     backends: Backends
+    budgets: Budgets
     rules: RuleGroups
     alerts: Alerts
     correlate: Correlator
@@ -78,7 +80,10 @@ def assemble(stores: Stores, series: MetricStore, outside: Outside, registry: Re
     )
     around = Surroundings(outside.exchange, clock, outside.rng, outside.ids, metrics_read)
     backends = Backends(around, BackendInstruments(registry))
-    here = EmbeddedQueries(Plans(Engine(series), series, series))
+    budgets = Budgets()
+    plans = Plans(Engine(series, options_of=budgets.options), series, series)
+    budgets.on_change(plans.forget)
+    here = EmbeddedQueries(plans, lambda tenant: budgets.config(tenant).timeout)
     rules = RuleGroups(
         TenantQueries(here, backends),
         TenantSink(series, backends),
@@ -91,4 +96,4 @@ def assemble(stores: Stores, series: MetricStore, outside: Outside, registry: Re
         series, outside.fetch, clock=clock, registry=registry, process=outside.process
     )
     received = Receiver(series, clock=clock, instruments=metrics.instruments)
-    return House(metrics, received, backends, rules, alerts, correlate, notify)
+    return House(metrics, received, backends, budgets, rules, alerts, correlate, notify)

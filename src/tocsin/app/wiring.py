@@ -108,7 +108,7 @@ async def furnish(config: Config, sources: Sources, hooks: Hooks, opened: AsyncE
     queries = AdHoc(series, house.budgets.config, QueryInstruments(registry))
     opened.callback(queries.close)
     instruments = ConfigInstruments(registry)
-    rooms = Rooms(stores, series, queries, uploads, registry, clock)
+    rooms = Rooms(stores, series, queries, instruments, uploads, registry, clock)
     door = _door(config, house, hooks, rooms)
     listener = Listener(door)
     opened.push_async_callback(listener.stop)

@@ -21,6 +21,7 @@ from tocsin.metrics_collector.config import MetricsConfig
 from tocsin.model.errors import Problem
 from tocsin.model.tenant import TenantId
 from tocsin.notification_dispatcher.registry import Integration
+from tocsin.promql.config import QueryConfig
 from tocsin.rule_engine.config import RuleFile, RuleGroup, RuleSettings
 from tocsin.rule_engine.pack import Amounts
 
@@ -83,6 +84,7 @@ class TenantSettings:
     rule_files: Mapping[str, RuleFile]
     alertmanager: AlertmanagerSettings
     backend: Use | None = None
+    query: QueryConfig = field(default_factory=QueryConfig)
     packs: Mapping[str, Amounts] = field(default_factory=dict)
 
     @property

@@ -45,6 +45,15 @@ def rules_yaml(rules: RuleFile) -> str:
     return _dump(masked(rules))
 
 
+def prometheus_yaml(tenant: TenantSettings) -> str:
+    """Return what a tenant scrapes and evaluates under the keys of a prometheus.yml."""
+    metrics, rules = masked(tenant.metrics), masked(tenant.rule_settings)
+    jobs = metrics.pop("scrape_configs", [])
+    names = [name for name in tenant.rule_files if not name.startswith("pack:")]
+    sections = {"global": {**metrics, **rules}, "rule_files": names, "scrape_configs": jobs}
+    return _dump({key: value for key, value in sections.items() if value})
+
+
 def masked(value: Any) -> Any:
     """Return plain data for a struct: secrets masked, defaults filled in, empty ones left out."""
     if isinstance(value, Secret | Duration | enum.StrEnum):

@@ -8,7 +8,7 @@ Prometheus documentation, "Configuration".
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os.path import relpath
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from tocsin.metrics_collector.config import (
     check_metrics,
 )
 from tocsin.model.settings import Duration, Finding, duration
+from tocsin.promql.parser import DEFAULT, Grammar
 from tocsin.rule_engine.check import check_settings
 from tocsin.rule_engine.config import RuleFile, RuleSettings
 
@@ -114,10 +115,12 @@ class Imported:
         return msgspec.structs.replace(own, **changed)
 
 
-def read_prometheus(path: Path, *, folder: Path, report: Report) -> Imported | None:
+def read_prometheus(
+    path: Path, *, folder: Path, report: Report, grammar: Grammar = DEFAULT
+) -> Imported | None:
     """Return what a file gives, None when the report got a problem. Raises Unreadable.
 
-    `folder` is that of our own file.
+    `folder` is that of our own file; `grammar` says which PromQL its rules may use.
     """
     document = parse(report.files.text(path), file=str(path))
     report.broken(document.problems)
@@ -127,11 +130,13 @@ def read_prometheus(path: Path, *, folder: Path, report: Report) -> Imported | N
     report.broken(converted.problems)
     if converted.value is None:
         return None
-    return _resolved(converted.value, document.root, path.parent, folder=folder, report=report)
+    read = _resolved(converted.value, document.root, path.parent, report=report, grammar=grammar)
+    named = {relpath(path.parent / n, folder): each for n, each in read.rule_files.items()}
+    return replace(read, rule_files=named)
 
 
 def _resolved(
-    file: PrometheusFile, root: Section, home: Path, *, folder: Path, report: Report
+    file: PrometheusFile, root: Section, home: Path, *, report: Report, grammar: Grammar
 ) -> Imported:
     """Return the file with its secrets read, its limits handed down and its rules read."""
     revealed = read_secret_files(file, root, folder=home, files=report.files)
@@ -145,8 +150,8 @@ def _resolved(
     report.take(root, check_settings(whole.rule_settings(RuleSettings())), "global")
     anchored = anchor_files(metrics, home.absolute())
     file = msgspec.structs.replace(file, scrape_configs=anchored.scrape_configs)
-    rules = read_rules(file.rule_files, (), root, folder=home, report=report)
-    return Imported(file, {relpath(home / name, folder): each for name, each in rules.items()})
+    rules = read_rules(file.rule_files, (), root, folder=home, report=report, grammar=grammar)
+    return Imported(file, rules)
 
 
 def _with_limits(file: PrometheusFile) -> PrometheusFile:

@@ -10,16 +10,20 @@ from tocsin.config_loader.convert import convert
 from tocsin.config_loader.files import Unreadable, is_pattern
 from tocsin.config_loader.report import Report
 from tocsin.config_loader.tree import Section, parse
+from tocsin.promql.parser import DEFAULT, Grammar
 from tocsin.rule_engine.check import check_rules, lint_rules
 from tocsin.rule_engine.config import RuleFile, RuleGroup
 
 
-def read_rule_file(path: Path, *, report: Report) -> RuleFile | None:
+def read_rule_file(path: Path, *, report: Report, grammar: Grammar = DEFAULT) -> RuleFile | None:
     """Return one rule file; problems stand in the report. Raises Unreadable."""
-    return read_rule_text(report.files.text(path), file=str(path), report=report)
+    text = report.files.text(path)
+    return read_rule_text(text, file=str(path), report=report, grammar=grammar)
 
 
-def read_rule_text(text: str, *, file: str, report: Report) -> RuleFile | None:
+def read_rule_text(
+    text: str, *, file: str, report: Report, grammar: Grammar = DEFAULT
+) -> RuleFile | None:
     """Return the rules of a text that is called `file`; problems stand in the report."""
     document = parse(text, file=file)
     report.broken(document.problems)
@@ -29,7 +33,7 @@ def read_rule_text(text: str, *, file: str, report: Report) -> RuleFile | None:
     report.broken(converted.problems)
     if converted.value is None:
         return None
-    _check(converted.value, document.root, report)
+    _check(converted.value, document.root, report, grammar)
     return converted.value
 
 
@@ -40,21 +44,23 @@ def read_rules(
     *,
     folder: Path,
     report: Report,
+    grammar: Grammar = DEFAULT,
 ) -> dict[str, RuleFile]:
     """Return a tenant's rules by file, named relative to `folder`; inline groups come first.
 
-    `section` is the tenant's: it holds `rule_files` and `groups`.
+    `section` is the tenant's: it holds `rule_files` and `groups`. `grammar` says which PromQL
+    they may use.
     """
     rules: dict[str, RuleFile] = {}
     if groups:
         rules[Path(section.file).name] = inline = RuleFile(groups=list(groups))
-        _check(inline, section, report)
+        _check(inline, section, report, grammar)
     for path, index in _found(patterns, section, folder, report):
         name = relpath(path, folder)
         if name in rules:
             continue
         try:
-            read = read_rule_file(path, report=report)
+            read = read_rule_file(path, report=report, grammar=grammar)
         except Unreadable as error:
             report.fault(section, str(error), "rule_files", index)
             continue
@@ -76,6 +82,6 @@ def _found(
             yield path, index
 
 
-def _check(rules: RuleFile, section: Section, report: Report) -> None:
-    report.take(section, check_rules(rules))
+def _check(rules: RuleFile, section: Section, report: Report, grammar: Grammar) -> None:
+    report.take(section, check_rules(rules, grammar))
     report.warnings += [section.problem(finding) for finding in lint_rules(rules)]

@@ -29,6 +29,7 @@ from tocsin.model.settings import Duration, duration
 from tocsin.notification_dispatcher.config import Defaults
 from tocsin.notification_dispatcher.provider import AnySpec
 from tocsin.notification_dispatcher.registry import Providers, Receiver
+from tocsin.promql.config import QueryPart
 from tocsin.rule_engine.config import RuleGroup, RuleSettings
 from tocsin.rule_engine.pack import PackChoice
 
@@ -94,7 +95,12 @@ class TopSections(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 IGNORED = ("tracing", "event_recorder")
 SHORT_FORM = "tenant"  # the key that tells the short form from the long one
-TENANT_PARTS: tuple[type[msgspec.Struct], ...] = (MetricsConfig, BackendPart, RuleSettings)
+TENANT_PARTS: tuple[type[msgspec.Struct], ...] = (
+    MetricsConfig,
+    BackendPart,
+    QueryPart,
+    RuleSettings,
+)
 _ID = "Identifier: 1-64 of a-z, 0-9, `_` and `-`, beginning and ending with a letter or digit."
 _ROUTING = "Routing and receivers, written here; or name a file by `alertmanager_file`."
 GlobalConfig = flat("Global", GlobalKeys, Defaults)

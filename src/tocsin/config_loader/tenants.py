@@ -30,6 +30,8 @@ from tocsin.metrics_collector.backend.tenants import Use, check_tenancy
 from tocsin.metrics_collector.config import MetricsConfig, anchor_files, check_metrics
 from tocsin.model.errors import InvalidTenant
 from tocsin.model.tenant import TenantId, tenant_id
+from tocsin.promql.config import QueryPart, check_query, options_of
+from tocsin.promql.parser import Grammar
 from tocsin.rule_engine.check import check_settings
 from tocsin.rule_engine.config import RuleFile, RuleSettings
 
@@ -53,11 +55,12 @@ class TenantReader:
         """
         self._check_id(tenant, section, id_key)
         self.report.take(section, check_token_names(tenant.tokens), "tokens")
+        self.report.take(section, check_query(part(tenant, QueryPart).query), "query")
         metrics = self._metrics(tenant, section)
         rule_settings = self._rule_settings(tenant, section)
         packs = read_packs(tenant.rule_packs, section, report=self.report)
         rules = {**self._rules(tenant, section), **packs.rules}
-        imported = self._prometheus(tenant.prometheus_file, section)
+        imported = self._prometheus(tenant, section)
         if imported is not None:
             metrics = imported.metrics(metrics)
             rule_settings = imported.rule_settings(rule_settings)
@@ -79,6 +82,7 @@ class TenantReader:
             alertmanager=alertmanager,
             packs=packs.amounts,
             backend=Use(backend, (own_id,)) if backend else None,
+            query=part(tenant, QueryPart).query,
         )
 
     def _backend(self, tenant: TenantBody, section: Section) -> BackendConfig | None:
@@ -132,18 +136,29 @@ class TenantReader:
 
     def _rules(self, tenant: TenantBody, section: Section) -> dict[str, RuleFile]:
         return read_rules(
-            tenant.rule_files, tenant.groups, section, folder=self.folder, report=self.report
+            tenant.rule_files,
+            tenant.groups,
+            section,
+            folder=self.folder,
+            report=self.report,
+            grammar=_grammar(tenant),
         )
 
-    def _prometheus(self, name: str, section: Section) -> Imported | None:
+    def _prometheus(self, tenant: TenantBody, section: Section) -> Imported | None:
         """Return what the tenant's prometheus.yml gives, None where there is none."""
+        name = tenant.prometheus_file
         if not name:
             return None
         for key in beside(section):
             message = f"{key} comes from prometheus_file: give one of the two"
             self.report.fault(section, message, key)
         try:
-            return read_prometheus(self.folder / name, folder=self.folder, report=self.report)
+            return read_prometheus(
+                self.folder / name,
+                folder=self.folder,
+                report=self.report,
+                grammar=_grammar(tenant),
+            )
         except Unreadable as error:
             self.report.fault(section, str(error), "prometheus_file")
             return None
@@ -181,6 +196,11 @@ class TenantReader:
 
 def _records(file: RuleFile) -> bool:
     return any(rule.record for group in file.groups for rule in group.rules)
+
+
+def _grammar(tenant: TenantBody) -> Grammar:
+    """Return which PromQL the tenant's rules may use."""
+    return options_of(part(tenant, QueryPart).query).grammar
 
 
 def read_alertmanager(

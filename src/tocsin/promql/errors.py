@@ -5,7 +5,8 @@ InvalidInput
 TocsinError
 └── ExecutionError       the query cannot be answered on this data (HTTP 422, execution)
 LimitExceeded
-├── TooManySamples       a sample budget is used up (HTTP 422, execution)
+├── TooManySamples       a budget of samples or series is used up (HTTP 422, execution)
+├── TooManyQueries       too many queries wait for their turn (HTTP 429)
 └── QueryTimeout         the deadline passed (HTTP 503, timeout)
 """
 
@@ -31,7 +32,11 @@ class ExecutionError(TocsinError):
 
 
 class TooManySamples(LimitExceeded):
-    """The query would read more samples than its budget allows."""
+    """The query would read more than its budget allows."""
+
+
+class TooManyQueries(LimitExceeded):
+    """The query was not begun: as many as may wait do so already."""
 
 
 class QueryTimeout(LimitExceeded):

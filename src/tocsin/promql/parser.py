@@ -17,7 +17,7 @@ from dataclasses import replace
 
 from tocsin.model.errors import InvalidInput
 from tocsin.model.labels import METRIC_NAME
-from tocsin.model.matchers import MatchOp, matcher
+from tocsin.model.matchers import Matchers, MatchOp, matcher
 from tocsin.promql import ast
 from tocsin.promql.duration_syntax import (
     WANTED_OR_CLOSED,
@@ -40,7 +40,7 @@ from tocsin.promql.selector_syntax import braces, grouping
 from tocsin.promql.signatures import SIGNATURES
 from tocsin.promql.typecheck import Places, check_types
 
-__all__ = ["DEFAULT", "Grammar", "Mode", "check", "parse"]
+__all__ = ["DEFAULT", "Grammar", "Mode", "check", "parse", "parse_selector"]
 
 DEFAULT = Grammar()
 
@@ -70,6 +70,12 @@ def parse(text: str, grammar: Grammar = DEFAULT) -> ast.Expr:
     return _Parser(Reader(text, grammar)).whole()
 
 
+@functools.lru_cache(maxsize=1024)
+def parse_selector(text: str, grammar: Grammar = DEFAULT) -> Matchers:
+    """Return the matchers of `name{…}` alone, without range or offset. Raises ParseError."""
+    return _Parser(Reader(text, grammar)).selector_alone().matchers
+
+
 def check(text: str, grammar: Grammar = DEFAULT) -> None:
     """Raise ParseError unless `text` is PromQL."""
     parse(text, grammar)
@@ -91,6 +97,12 @@ class _Parser:
             raise reader.unexpected()
         check_types(tree, self._places)
         return tree
+
+    def selector_alone(self) -> ast.VectorSelector:
+        found = self._selector()
+        if self._reader.peek().kind is not Kind.END:
+            raise self._reader.unexpected()
+        return found
 
     def _expression(self, binding: int) -> ast.Expr:
         reader = self._reader

@@ -73,6 +73,27 @@ def check_types(tree: ast.Expr, places: Places) -> Type:
     return _Checker(places).check(tree)
 
 
+def type_of(expr: ast.Expr) -> Type:
+    """Return the type of an expression that was checked."""
+    match expr:
+        case ast.NumberLiteral():
+            return Type.SCALAR
+        case ast.StringLiteral():
+            return Type.STRING
+        case ast.MatrixSelector() | ast.Subquery():
+            return Type.MATRIX
+        case ast.Paren() | ast.Negation():
+            return type_of(expr.expr)
+        case ast.Call():
+            return SIGNATURES[expr.func].gives
+    scalars = isinstance(expr, ast.Binary) and _are_scalars(expr)
+    return Type.SCALAR if scalars else Type.VECTOR
+
+
+def _are_scalars(expr: ast.Binary) -> bool:
+    return type_of(expr.left) is Type.SCALAR and type_of(expr.right) is Type.SCALAR
+
+
 class _Checker:
     """Walks over one tree; each method returns the type of a node, its children checked."""
 

@@ -14,7 +14,7 @@ from datetime import timedelta
 from tocsin.model.errors import InvalidInput
 from tocsin.model.labels import EMPTY, METRIC_NAME, Labels
 from tocsin.model.settings import Finding
-from tocsin.promql.parser import parse
+from tocsin.promql.parser import DEFAULT, Grammar, parse
 from tocsin.rule_engine.config import Rule, RuleFile, RuleGroup, RuleSettings
 from tocsin.rule_engine.rendering import Expander
 
@@ -23,8 +23,11 @@ _METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*", re.ASCII)
 _SHORTEST = timedelta(milliseconds=1)
 
 
-def check_rules(file: RuleFile) -> list[Finding]:
-    """Return every fault of `file` for which promtool refuses it, in file order."""
+def check_rules(file: RuleFile, grammar: Grammar = DEFAULT) -> list[Finding]:
+    """Return every fault of `file` for which promtool refuses it, in file order.
+
+    `grammar` says which PromQL the rules may use.
+    """
     findings = []
     first: dict[str, int] = {}
     for index, group in enumerate(file.groups):
@@ -33,7 +36,7 @@ def check_rules(file: RuleFile) -> list[Finding]:
             message = f'groupname: "{group.name}" is repeated in the same file'
             findings.append(Finding((*at, "name"), message))
         first.setdefault(group.name, index)
-        findings += [finding.under(*at) for finding in _check_group(group)]
+        findings += [finding.under(*at) for finding in _check_group(group, grammar)]
     return findings
 
 
@@ -69,21 +72,21 @@ def _identity(group: RuleGroup, rule: Rule) -> tuple[str, Labels]:
     return rule.name, Labels.of({**group.labels, **rule.labels})
 
 
-def _check_group(group: RuleGroup) -> Iterator[Finding]:
+def _check_group(group: RuleGroup, grammar: Grammar) -> Iterator[Finding]:
     if not group.name:
         yield Finding(("name",), "Groupname must not be empty")
     yield from _bad_labels(group.labels, "labels")
     for index, rule in enumerate(group.rules):
-        for finding in _check_rule(rule):
+        for finding in _check_rule(rule, grammar):
             yield finding.under("rules", index)
 
 
-def _check_rule(rule: Rule) -> Iterator[Finding]:
+def _check_rule(rule: Rule, grammar: Grammar) -> Iterator[Finding]:
     if rule.record and rule.alert:
         yield Finding((), "only one of 'record' and 'alert' must be set")
     elif not rule.name:
         yield Finding((), "one of 'record' or 'alert' must be set")
-    yield from _check_expr(rule.expr.strip())
+    yield from _check_expr(rule.expr.strip(), grammar)
     yield from _bad_labels(rule.labels, "labels")
     if rule.record:
         yield from _check_recording(rule)
@@ -91,12 +94,12 @@ def _check_rule(rule: Rule) -> Iterator[Finding]:
         yield from _check_alerting(rule)
 
 
-def _check_expr(expr: str) -> Iterator[Finding]:
+def _check_expr(expr: str, grammar: Grammar) -> Iterator[Finding]:
     if not expr:
         yield Finding(("expr",), "field 'expr' must be set in rule")
         return
     try:
-        parse(expr)
+        parse(expr, grammar)
     except InvalidInput as error:
         yield Finding(("expr",), f"could not parse expression: {error}")
 

@@ -24,6 +24,7 @@ from tocsin.alert_manager.config import (
 from tocsin.alert_manager.fakes import MemoryLog, MemorySnapshots
 from tocsin.alert_manager.views import AlertView
 from tocsin.api.http import SESSION_COOKIE, Access, Door
+from tocsin.api.queries import AtOnce
 from tocsin.api.ui.pages import FORM_LIMIT, MOST_ROWS, Pages, row
 from tocsin.model.alert import Alert, AlertState
 from tocsin.model.clock import Clock
@@ -106,7 +107,12 @@ class House:
             [(round(T0.timestamp() * 1000) - 1000, 0.5)],
         )
         pages = Pages(
-            alerts, self.sessions, lambda: access, Engine(series), self.trail.append, self.clock
+            alerts,
+            self.sessions,
+            lambda: access,
+            AtOnce(Engine(series), self.clock),
+            self.trail.append,
+            self.clock,
         )
         self.door = Door(
             dialects=(pages.dialect(),),

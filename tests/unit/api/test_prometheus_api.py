@@ -1,127 +1,16 @@
-"""The Prometheus dialect answers as Prometheus does, over a real engine and plain views."""
+"""The Prometheus dialect answers as Prometheus does: queries, their errors, the envelope."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
-from itertools import count
-from typing import Any
-from urllib.parse import urlencode
+import gzip
+from datetime import timedelta
 
 import pytest
-from asgi import Answered, ask
+from asgi import ask
+from prometheus_api import START, Api, Ticking, refused
 
-from tocsin.api.http import Access, Door
-from tocsin.api.prometheus import PROMETHEUS_VERSION, PrometheusApi
-from tocsin.api.prometheus_form import unescaped
-from tocsin.metrics_collector.views import TargetHealth, TargetView
-from tocsin.model.clock import Clock
-from tocsin.model.labels import Labels
-from tocsin.model.matchers import Matcher
 from tocsin.model.sample import Metadata
-from tocsin.model.settings import Duration
-from tocsin.model.tenant import TenantId, tenant_id
-from tocsin.promql.engine import Engine
-from tocsin.promql.fakes import MemorySeries
 from tocsin.promql.options import Options
-from tocsin.rule_engine.alerting import State
-from tocsin.rule_engine.definition import RuleKind
-from tocsin.rule_engine.views import AlertView, GroupView, Health, RuleView
-from tocsin.security.sessions import Sessions
-from tocsin.security.tokens import TokenTable
-
-T0 = datetime(2026, 1, 1, tzinfo=UTC)
-START = int(T0.timestamp())
-ACME = tenant_id("acme")
-FORM = ("content-type", "application/x-www-form-urlencoded")
-JSON = "application/json"
-
-
-class Ticking(Clock):
-    """A clock that goes on by `step` whenever it is read."""
-
-    def __init__(self, step: timedelta = timedelta(0)) -> None:
-        self._reads = count()
-        self._step = step
-
-    def now(self) -> datetime:
-        return T0 + next(self._reads) * self._step
-
-    async def sleep_until(self, when: datetime) -> None:
-        raise AssertionError("nothing here waits")
-
-
-class Catalog:
-    """The metric store's other face, over the series of the fake."""
-
-    def __init__(self, held: MemorySeries) -> None:
-        self._held = held
-
-    def series(
-        self, tenant: TenantId, matchers: tuple[Matcher, ...], *, start_ms: int, end_ms: int
-    ) -> list[Labels]:
-        found = self._held.select(tenant, matchers, start_ms=start_ms, end_ms=end_ms)
-        return [series.labels for series in found]
-
-    def metadata(self, tenant: TenantId) -> Mapping[str, Metadata]:
-        return {
-            "up": Metadata("gauge", "Whether it is up.", ""),
-            "b": Metadata("counter", "B", "s"),
-        }
-
-
-class Api:
-    """The dialect behind a door that is open to all."""
-
-    def __init__(self, *, clock: Clock | None = None, options: Options | None = None) -> None:
-        held = MemorySeries()
-        for job, value in (("a", 1.0), ("b", 0.0)):
-            labels = Labels.of({"__name__": "up", "job": job})
-            held.add(ACME, labels, [((START - s) * 1000, value) for s in (0, 60)])
-        held.add(ACME, Labels.of({"__name__": "old", "a.b": "x"}), [((START - 9000) * 1000, 1.0)])
-        clock = clock or Ticking()
-        self.groups: list[GroupView] = []
-        self.shown: list[TargetView] = []
-        dialect = PrometheusApi(
-            engine=Engine(held, options=options),
-            catalog=Catalog(held),
-            rules=lambda _: self.groups,
-            targets=lambda _: self.shown,
-            clock=clock,
-            started_at=T0,
-        ).dialect()
-        self.door = Door(
-            dialects=(dialect,),
-            access=Access(TokenTable([]), frozenset({ACME}), open_to_all=True),
-            sessions=Sessions(lambda: "x"),
-            trail=lambda _: None,
-            clock=clock,
-            ready=lambda: True,
-        )
-
-    async def get(self, path: str, *pairs: tuple[str, Any], **params: Any) -> Answered:
-        query = urlencode([*pairs, *params.items()])
-        return await ask(self.door, "GET", f"/prometheus/api/v1{path}?{query}")
-
-    async def post(self, path: str, *pairs: tuple[str, Any], **params: Any) -> Answered:
-        body = urlencode([*pairs, *params.items()]).encode()
-        return await ask(self.door, "POST", f"/prometheus/api/v1{path}", headers=[FORM], body=body)
-
-    async def data(self, path: str, *pairs: tuple[str, Any], **params: Any) -> Any:
-        got = await self.get(path, *pairs, **params)
-        assert got.status == 200, got.body
-        envelope = got.json()
-        assert envelope["status"] == "success"
-        return envelope["data"]
-
-
-def refused(got: Answered, status: int, kind: str, message: str) -> None:
-    """Check an error's envelope."""
-    assert got.status == status
-    body = got.json()
-    assert (body["status"], body["errorType"]) == ("error", kind)
-    assert message in body["error"]
-    assert got.headers["content-type"] == JSON
 
 
 async def test_what_grafana_asks_first_is_answered_from_an_empty_store() -> None:
@@ -157,12 +46,40 @@ async def test_a_time_is_unix_seconds_or_rfc_3339(written: str, at: float) -> No
 
 
 @pytest.mark.parametrize(
-    "written", ["x", "1e999", "1e18", "-1e17", "2026-01-01", "0001-01-01T00:00:00Z", "nan", "1_0"]
+    "written",
+    [
+        *("x", "1e999", "1e18", "-1e17", "2026-01-01", "0001-01-01T00:00:00Z", "nan", "1_0"),
+        *("2026-01-01 00:00:00Z", "2026-01-01T00:00:00z"),
+    ],
 )
 async def test_a_time_that_is_none_is_bad_data(written: str) -> None:
     got = await Api().get("/query", query="1", time=written)
-    message = f'invalid parameter "time": cannot parse "{written}" to a valid timestamp'
-    refused(got, 400, "bad_data", message)
+    message = f"invalid time value for 'time': cannot parse \"{written}\" to a valid timestamp"
+    refused(got, 400, "bad_data", f'invalid parameter "time": {message}')
+
+
+@pytest.mark.parametrize(
+    ("written", "at"),
+    [
+        ("1.0004", 1),
+        ("1.0015", 1.002),
+        ("1.9996", 2),
+        ("-1.0014", -1.001),
+        ("-1.0015", -1.002),
+        ("1.0025", 1.002),  # a little less, as a float
+        ("1970-01-01T00:00:01.0015Z", 1.001),
+        ("1970-01-01T00:00:01.9999Z", 1.999),
+        ("-292273086-05-16T16:47:06Z", -(2**53) / 1000),
+        ("292277025-08-18T07:12:54.999999999Z", 2**53 / 1000),
+    ],
+)
+async def test_a_number_is_rounded_to_milliseconds_and_a_written_time_is_cut(
+    written: str, at: float
+) -> None:
+    assert (await Api().data("/query", query="vector(1)", time=written))["result"][0] == {
+        "metric": {},
+        "value": [at, "1"],
+    }
 
 
 async def test_a_string_and_a_window_have_their_own_result_types() -> None:
@@ -253,12 +170,12 @@ async def test_an_end_before_the_start_names_the_end_alone() -> None:
     assert got.json()["error"].startswith('invalid parameter "end": end ')
 
 
-async def test_eleven_thousand_points_are_answered_and_one_more_is_not() -> None:
+async def test_eleven_thousand_steps_are_answered_and_one_more_is_not() -> None:
     api = Api()
     asked = {"query": "vector(1)", "start": 0, "step": 1}
-    most = await api.get("/query_range", end=10_999, **asked)
-    assert len(most.json()["data"]["result"][0]["values"]) == 11_000
-    got = await api.get("/query_range", end=11_000, **asked)
+    most = await api.get("/query_range", end=11_000, **asked)
+    assert len(most.json()["data"]["result"][0]["values"]) == 11_001  # both ends count
+    got = await api.get("/query_range", end=11_001, **asked)
     refused(got, 400, "bad_data", "exceeded maximum resolution of 11,000 points per timeseries")
     assert got.json()["error"].startswith("exceeded")
 
@@ -301,6 +218,151 @@ async def test_a_timeout_that_is_none_is_bad_data() -> None:
     refused(got, 400, "bad_data", 'invalid parameter "timeout": cannot parse "soon"')
 
 
+async def test_a_query_given_no_time_is_a_timeout_and_not_begun() -> None:
+    for timeout in ("0", "-1"):
+        got = await Api().get("/query", query="1", timeout=timeout)
+        refused(got, 503, "timeout", "query timed out in query execution")
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        (
+            {"limit": "x", "time": "x", "query": "("},
+            'invalid parameter "limit": strconv.Atoi: parsing "x": invalid syntax',
+        ),
+        ({"limit": "-1"}, 'invalid parameter "limit": limit must be non-negative'),
+        (
+            {"limit": "9" * 19},
+            'invalid parameter "limit": strconv.Atoi: parsing "9999999999999999999": '
+            "value out of range",
+        ),
+        ({"time": "x", "timeout": "x"}, 'invalid parameter "time": invalid time value'),
+        ({"timeout": "x", "lookback_delta": "y"}, 'invalid parameter "timeout": cannot parse "x"'),
+        ({"timeout": "1e30"}, 'cannot parse "1e30" to a valid duration. It overflows int64'),
+        (
+            {"lookback_delta": "y", "query": "("},
+            'error parsing lookback delta duration: cannot parse "y" to a valid duration',
+        ),
+        (
+            {"query": ""},
+            'invalid parameter "query": 1:1: parse error: no expression found in input',
+        ),
+    ],
+)
+async def test_a_request_wrong_in_two_ways_is_told_the_fault_prometheus_sees_first(
+    asked: dict[str, str], message: str
+) -> None:
+    refused(await Api().get("/query", **asked), 400, "bad_data", message)
+
+
+async def test_a_lookback_finds_older_samples() -> None:
+    api = Api()
+    asked = {"query": "old", "time": START}
+    assert (await api.data("/query", **asked))["result"] == []
+    assert len((await api.data("/query", **asked, lookback_delta="3h"))["result"]) == 1
+    ranged = {"query": "old", "start": START, "end": START, "step": 1}
+    assert len((await api.data("/query_range", **ranged, lookback_delta="10000"))["result"]) == 1
+    assert (await api.data("/query_range", **ranged, lookback_delta="-5"))["result"] == []
+
+
+async def test_a_limit_cuts_the_answer_and_says_so() -> None:
+    api = Api()
+    for path, asked in (
+        ("/query", {"query": "up", "time": START}),
+        ("/query_range", {"query": "up", "start": START, "end": START, "step": 1}),
+    ):
+        cut = await api.envelope(path, **asked, limit=1)
+        assert len(cut["data"]["result"]) == 1
+        assert cut["warnings"] == ["results truncated due to limit"]
+        for limit in ("2", "0", ""):
+            whole = await api.envelope(path, **asked, limit=limit)
+            assert len(whole["data"]["result"]) == 2
+            assert "warnings" not in whole
+    assert (await api.envelope("/query", query="1", limit=1))["data"]["resultType"] == "scalar"
+
+
+async def test_statistics_come_when_they_are_asked_for() -> None:
+    api = Api(clock=Ticking(timedelta(milliseconds=5)))
+    stats = (await api.data("/query", query="up", time=START, stats="all"))["stats"]
+    assert stats["samples"] == {"totalQueryableSamples": 4, "peakSamples": 4}
+    assert stats["timings"]["execTotalTime"] == stats["timings"]["evalTotalTime"] > 0
+    assert stats["timings"]["execQueueTime"] == 0
+    assert "stats" not in await api.data("/query", query="up", time=START)
+
+
+async def test_a_function_over_native_histograms_says_why_it_gives_nothing() -> None:
+    got = await Api().envelope("/query", query="histogram_sum(up) or histogram_count(up)")
+    assert got["infos"] == [
+        "PromQL info: histogram_count() reads native histograms, which are not stored: it gives "
+        "nothing",
+        "PromQL info: histogram_sum() reads native histograms, which are not stored: it gives "
+        "nothing",
+    ]
+
+
+async def test_more_than_ten_annotations_are_counted() -> None:
+    query = " + ".join(f"quantile({i}, up)" for i in range(2, 15))
+    warnings = (await Api().envelope("/query", query=query, time=START))["warnings"]
+    assert len(warnings) == 11
+    assert warnings[-1] == "3 more warning annotations omitted"
+
+
+async def test_an_answer_is_packed_for_who_takes_gzip() -> None:
+    api = Api()
+    url = "/prometheus/api/v1/query_range?query=vector(1)&start=0&end=1000&step=1"
+    plain = await ask(api.door, "GET", url)
+    assert "content-encoding" not in plain.headers
+    for accept in ("gzip", "deflate, gzip;q=1.0, *;q=0.5", "GZIP"):
+        packed = await ask(api.door, "GET", url, headers=[("accept-encoding", accept)])
+        assert packed.headers["content-encoding"] == "gzip"
+        assert packed.headers["vary"] == "Accept-Encoding"
+        assert packed.headers["content-length"] == str(len(packed.body))
+        assert gzip.decompress(packed.body) == plain.body
+    for accept in ("identity", "gzip;q=0", "br"):
+        assert (await ask(api.door, "GET", url, headers=[("accept-encoding", accept)])).body == (
+            plain.body
+        )
+
+
+async def test_a_small_answer_is_never_packed() -> None:
+    headers = [("accept-encoding", "gzip")]
+    got = await ask(Api().door, "GET", "/prometheus/api/v1/query?query=1", headers=headers)
+    assert "content-encoding" not in got.headers
+
+
+async def test_other_answers_are_packed_too() -> None:
+    api = Api()
+    api.catalog.known |= {f"m{i}": Metadata("gauge", "x" * 50, "") for i in range(50)}
+    headers = [("accept-encoding", "gzip")]
+    got = await ask(api.door, "GET", "/prometheus/api/v1/metadata", headers=headers)
+    assert got.headers["content-length"] == str(len(got.body))
+    assert b'"m49"' in gzip.decompress(got.body)
+
+
+async def test_an_expression_is_printed_as_prometheus_prints_it() -> None:
+    api = Api()
+    asked = {"query": "sum by(a)(rate(up[5m])) /on(x) b"}
+    assert await api.data("/format_query", **asked) == "sum by (a) (rate(up[5m])) / on (x) b"
+    assert (await api.post("/format_query", **asked)).json()["data"].startswith("sum by (a)")
+    got = await api.get("/format_query", query="x +")
+    refused(got, 400, "bad_data", 'invalid parameter "query": 1:4: parse error: unexpected end')
+
+
+async def test_an_expression_is_shown_as_a_tree() -> None:
+    tree = await Api().data("/parse_query", query="-(x)")
+    assert (tree["type"], tree["op"], tree["expr"]["type"]) == ("unaryExpr", "-", "parenExpr")
+    refused(await Api().post("/parse_query", query="x +"), 400, "bad_data", "unexpected end")
+
+
+async def test_a_server_that_is_not_ready_is_unavailable() -> None:
+    api = Api()
+    api.ready = False
+    got = await api.get("/query", query="1")
+    refused(got, 503, "unavailable", "not ready")
+    assert got.headers["retry-after"] == "1"
+
+
 async def test_annotations_of_the_engine_are_in_the_envelope() -> None:
     got = (await Api().get("/query", query="rate(up[2m])", time=START)).json()
     assert "might not be a counter" in got["infos"][0]
@@ -309,256 +371,12 @@ async def test_annotations_of_the_engine_are_in_the_envelope() -> None:
     assert "warnings" not in got
 
 
-async def test_series_need_a_selector() -> None:
-    refused(await Api().get("/series"), 400, "bad_data", "no match[] parameter provided")
-
-
-async def test_series_of_several_selectors_are_listed_once() -> None:
-    api = Api()
-    pairs = [("match[]", 'up{job="a"}'), ("match[]", "up"), ("match[]", '{job=~"a|b"}')]
-    by_get, by_post = await api.get("/series", *pairs), await api.post("/series", *pairs)
-    assert by_get.json() == by_post.json()
-    assert by_get.json()["data"] == [
-        {"__name__": "up", "job": "a"},
-        {"__name__": "up", "job": "b"},
-    ]
-
-
-async def test_a_range_of_times_narrows_series() -> None:
-    api = Api()
-    old = ("match[]", "old")
-    assert len(await api.data("/series", old)) == 1
-    assert await api.data("/series", old, start=START - 60) == []
-    assert len(await api.data("/series", old, end=START - 60)) == 1
-    assert await api.data("/labels", start=START - 60) == ["__name__", "job"]
-
-
-@pytest.mark.parametrize(("limit", "names"), [("0", 3), ("2", 2), ("9", 3), ("", 3)])
-async def test_a_limit_cuts_and_zero_does_not(limit: str, names: int) -> None:
-    assert len(await Api().data("/labels", limit=limit)) == names
-
-
-@pytest.mark.parametrize("limit", ["-1", "x", "1.5", "9" * 5000])
-async def test_a_limit_that_is_none_is_bad_data(limit: str) -> None:
-    refused(await Api().get("/labels", limit=limit), 400, "bad_data", 'invalid parameter "limit"')
-
-
-async def test_label_names_and_values_are_sorted() -> None:
-    api = Api()
-    assert await api.data("/labels") == ["__name__", "a.b", "job"]
-    assert (await api.post("/labels", ("match[]", "up"))).json()["data"] == ["__name__", "job"]
-    assert await api.data("/label/job/values") == ["a", "b"]
-    assert await api.data("/label/__name__/values", limit=1) == ["old"]
-    assert await api.data("/label/job/values", ("match[]", 'up{job="b"}')) == ["b"]
-    assert await api.data("/label/nosuch/values") == []
-
-
-async def test_a_name_beyond_ascii_may_come_escaped() -> None:
-    api = Api()
-    assert await api.data("/label/U__a_2e_b/values") == ["x"]
-    assert await api.data("/label/a.b/values") == ["x"]
-
-
-@pytest.mark.parametrize(
-    ("written", "name"),
-    [
-        ("job", "job"),
-        ("U__a_2e_b", "a.b"),
-        ("U__a__b", "a_b"),
-        ("U__a_2E_b_1f600_", "a.b😀"),
-        ("U__a___2e_", "a_."),
-        ("U__", ""),
-        ("U__a_b", "U__a_b"),
-        ("U__a_ffffff_", "U__a_ffffff_"),
-        ("U__a_d800_", "U__a_d800_"),
-        ("U__a_2e", "U__a_2e"),
-    ],
-)
-def test_an_escaped_name_is_read_and_a_wrong_escape_left_alone(written: str, name: str) -> None:
-    assert unescaped(written) == name
-
-
-@pytest.mark.parametrize("text", ["up + 1", "rate(up[5m])", "up offset 5m", "up @ 0", "1", "{"])
-async def test_what_is_no_selector_is_bad_data(text: str) -> None:
-    for path in ("/series", "/labels", "/label/job/values"):
-        got = await Api().get(path, ("match[]", text))
-        refused(got, 400, "bad_data", 'invalid parameter "match[]": ')
-
-
-async def test_metadata_tell_type_help_and_unit() -> None:
-    api = Api()
-    everything = await api.data("/metadata")
-    assert everything["up"] == [{"type": "gauge", "help": "Whether it is up.", "unit": ""}]
-    assert list(await api.data("/metadata", metric="b")) == ["b"]
-    assert len(await api.data("/metadata", limit=1)) == 1
-    assert await api.data("/metadata", metric="nosuch") == {}
-
-
 async def test_exemplars_are_an_empty_list() -> None:
-    assert await Api().data("/query_exemplars", query="up") == []
-
-
-def a_rule(name: str, *, kind: RuleKind = RuleKind.ALERTING, **changed: Any) -> RuleView:
-    """Return a rule that was evaluated, with one alert when it alerts."""
-    alert = AlertView(
-        labels=Labels.of({"alertname": name}),
-        annotations=Labels.of({"summary": "s"}),
-        state=State.FIRING,
-        active_at=T0,
-        value=0.5,
-        keep_firing_since=T0 + timedelta(seconds=1.5),
-    )
-    values: dict[str, Any] = {
-        "kind": kind,
-        "name": name,
-        "query": "up == 0",
-        "labels": Labels.of({"severity": "page"}),
-        "annotations": Labels.of({"summary": "t"}),
-        "hold": timedelta(minutes=5),
-        "keep_firing_for": timedelta(minutes=1),
-        "state": State.FIRING,
-        "health": Health.OK,
-        "last_error": "",
-        "evaluation_time": timedelta(milliseconds=2),
-        "last_evaluation": T0,
-        "alerts": (alert,) if kind is RuleKind.ALERTING else (),
-    }
-    return RuleView(**{**values, **changed})
-
-
-def a_group(name: str, *rules: RuleView, file: str = "rules.yml") -> GroupView:
-    """Return a group that was evaluated once."""
-    return GroupView(
-        name=name,
-        file=file,
-        interval=timedelta(seconds=15),
-        limit=0,
-        rules=rules,
-        evaluation_time=timedelta(milliseconds=3),
-        last_evaluation=None,
-    )
-
-
-async def test_a_rule_shows_its_state_and_its_alerts() -> None:
     api = Api()
-    broken = a_rule("r", kind=RuleKind.RECORDING, health=Health.ERR, last_error="no data")
-    api.groups = [a_group("g", a_rule("Down"), broken)]
-    (group,) = (await api.data("/rules"))["groups"]
-    assert (group["name"], group["file"], group["interval"]) == ("g", "rules.yml", 15)
-    assert group["lastEvaluation"] == "0001-01-01T00:00:00Z"
-    alerting, recording = group["rules"]
-    assert (alerting["type"], alerting["state"], alerting["health"]) == ("alerting", "firing", "ok")
-    assert (alerting["duration"], alerting["keepFiringFor"]) == (300, 60)
-    assert alerting["lastEvaluation"] == "2026-01-01T00:00:00Z"
-    assert alerting["annotations"] == {"summary": "t"}
-    assert "lastError" not in alerting
-    assert alerting["alerts"] == [
-        {
-            "labels": {"alertname": "Down"},
-            "annotations": {"summary": "s"},
-            "state": "firing",
-            "activeAt": "2026-01-01T00:00:00Z",
-            "value": "0.5",
-            "keepFiringSince": "2026-01-01T00:00:01.5Z",
-        }
-    ]
-    assert (recording["type"], recording["lastError"]) == ("recording", "no data")
-    assert not {"state", "alerts", "duration", "annotations"} & set(recording)
-
-
-@pytest.mark.parametrize(
-    ("pairs", "shown"),
-    [
-        ([], {"one": ["Down", "r"], "two": ["Down"]}),
-        ([("type", "alert")], {"one": ["Down"], "two": ["Down"]}),
-        ([("type", "record")], {"one": ["r"]}),
-        ([("rule_name[]", "r")], {"one": ["r"]}),
-        ([("rule_name[]", "r"), ("rule_name[]", "Down")], {"one": ["Down", "r"], "two": ["Down"]}),
-        ([("rule_group[]", "two")], {"two": ["Down"]}),
-        ([("file[]", "b.yml")], {"two": ["Down"]}),
-        ([("file[]", "a.yml"), ("rule_group[]", "two")], {}),
-        ([("rule_name[]", "nosuch")], {}),
-    ],
-)
-async def test_rules_are_narrowed_by_type_name_group_and_file(
-    pairs: list[tuple[str, str]], shown: dict[str, list[str]]
-) -> None:
-    api = Api()
-    recording = a_rule("r", kind=RuleKind.RECORDING)
-    api.groups = [
-        a_group("one", a_rule("Down"), recording, file="a.yml"),
-        a_group("two", a_rule("Down"), file="b.yml"),
-    ]
-    groups = (await api.data("/rules", *pairs))["groups"]
-    assert {g["name"]: [r["name"] for r in g["rules"]] for g in groups} == shown
-
-
-async def test_a_type_of_rules_that_does_not_exist_is_bad_data() -> None:
-    got = await Api().get("/rules", type="banana")
-    refused(got, 400, "bad_data", 'invalid parameter "type": not supported value "banana"')
-
-
-async def test_rules_may_be_asked_for_without_their_alerts() -> None:
-    api = Api()
-    api.groups = [a_group("g", a_rule("Down"))]
-    for flag, alerts in (("true", 0), ("1", 0), ("false", 1), ("", 1)):
-        (group,) = (await api.data("/rules", exclude_alerts=flag))["groups"]
-        assert len(group["rules"][0].get("alerts", ())) == alerts
-
-
-async def test_the_alerts_of_all_rules_are_one_list() -> None:
-    api = Api()
-    quiet = a_rule("Quiet", alerts=(), state=State.INACTIVE)
-    api.groups = [a_group("g", a_rule("A"), quiet), a_group("h", a_rule("B"))]
-    alerts = (await api.data("/alerts"))["alerts"]
-    assert [a["labels"]["alertname"] for a in alerts] == ["A", "B"]
-
-
-async def test_targets_show_their_last_scrape() -> None:
-    api = Api()
-    api.shown = [
-        TargetView(
-            pool="api",
-            url="http://127.0.0.1:1/metrics",
-            discovered=Labels.of({"__address__": "127.0.0.1:1"}),
-            labels=Labels.of({"job": "api"}),
-            health=health,
-            last_error=error,
-            last_scrape=at,
-            last_duration=timedelta(milliseconds=20),
-            interval=Duration.parse("15s"),
-            timeout=Duration.parse("10s"),
-        )
-        for health, error, at in (
-            (TargetHealth.UP, "", T0),
-            (TargetHealth.UNKNOWN, "", None),
-            (TargetHealth.DOWN, "refused", T0),
-        )
-    ]
-    data = await api.data("/targets")
-    up, new, down = data["activeTargets"]
-    assert data["droppedTargets"] == []
-    assert (up["health"], up["lastScrape"]) == ("up", "2026-01-01T00:00:00Z")
-    assert (up["scrapeInterval"], up["scrapeTimeout"]) == ("15s", "10s")
-    assert up["lastScrapeDuration"] == 0.02
-    assert new["lastScrape"] == "0001-01-01T00:00:00Z"
-    assert down["lastError"] == "refused"
-
-
-async def test_buildinfo_has_no_features_lest_grafana_takes_it_for_mimir() -> None:
-    data = await Api().data("/status/buildinfo")
-    fields = {"version", "revision", "branch", "buildUser", "buildDate", "goVersion"}
-    assert set(data) == fields | {"application"}
-    assert (data["version"], data["application"]) == (PROMETHEUS_VERSION, "Tocsin")
-
-
-async def test_runtimeinfo_says_since_when_it_runs() -> None:
-    assert (await Api().data("/status/runtimeinfo"))["startTime"] == "2026-01-01T00:00:00.000Z"
-
-
-async def test_health_is_public() -> None:
-    got = await ask(Api().door, "GET", "/prometheus/-/healthy")
-    assert (got.status, got.headers["content-type"].split(";")[0]) == (200, "text/plain")
+    assert await api.data("/query_exemplars", query="up") == []
+    refused(await api.get("/query_exemplars", query="up{"), 400, "bad_data", "1:4: parse error")
+    got = await api.post("/query_exemplars", query="up", start=5, end=1)
+    refused(got, 400, "bad_data", "end timestamp must not be before start timestamp")
 
 
 @pytest.mark.parametrize("path", ["/nosuch", "/query/x", "/label/values", "/status"])

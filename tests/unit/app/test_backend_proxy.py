@@ -11,7 +11,7 @@ from asgi import Answered, ask
 from starlette.responses import PlainTextResponse, Response
 
 from tocsin.api.http import Access, Call, Dialect, Door, Endpoint
-from tocsin.api.prometheus import fault
+from tocsin.api.prometheus_answer import fault
 from tocsin.app.backend_proxy import PASSED_ON, proxied
 from tocsin.metrics_collector.backend.backends import Backends, Surroundings
 from tocsin.metrics_collector.backend.config import BackendConfig, BackendKind

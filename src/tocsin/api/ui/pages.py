@@ -10,7 +10,6 @@ import importlib.resources
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any, assert_never
 from urllib.parse import parse_qs, urlsplit
 
@@ -28,22 +27,20 @@ from tocsin.api.http import (
     Call,
     Dialect,
     Endpoint,
-    Evaluate,
     Refusal,
-    at_once,
     audited,
     mount_of,
 )
+from tocsin.api.queries import AdHocQueries, Instant, Ran
 from tocsin.api.ui.runbooks import runbook_page
 from tocsin.model.alert import AlertState
 from tocsin.model.clock import Clock
 from tocsin.model.duration import format_duration
-from tocsin.model.errors import InvalidInput, LimitExceeded
+from tocsin.model.errors import InvalidInput, LimitExceeded, Unreachable
 from tocsin.model.matchers import Matchers
 from tocsin.model.severity import Severity, severity_of
 from tocsin.model.slots import to_ms
 from tocsin.model.tenant import TenantId
-from tocsin.promql.engine import Engine
 from tocsin.promql.errors import ExecutionError
 from tocsin.promql.format import format_value
 from tocsin.promql.result import Answer, Matrix, Scalar, String, Vector
@@ -60,6 +57,7 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 FORM_LIMIT = 4096  # bytes; a form of ours holds one token
+LONGEST_QUERY = timedelta(seconds=30)  # nobody waits longer for a page
 MOST_ROWS = 500  # a page is read by a person; the API has the rest
 _TYPES = {"css": "text/css", "svg": "image/svg+xml"}
 
@@ -85,11 +83,10 @@ class Pages:
     alerts: Alerts
     sessions: Sessions
     access: Callable[[], Access]
-    engine: Engine
+    queries: AdHocQueries
     trail: Trail
     clock: Clock
     secure_cookies: bool = False
-    evaluate: Evaluate = at_once
 
     def dialect(self) -> Dialect:
         """Return the routes."""
@@ -155,11 +152,10 @@ class Pages:
     ) -> tuple[list[tuple[str, str]], str]:
         """Return the series with their values, and what was wrong with the expression."""
         try:
-            query = partial(self.engine.instant, tenant, expr, at_ms=to_ms(now))
-            result = await self.evaluate(query)
-        except (InvalidInput, ExecutionError, LimitExceeded) as error:
+            question = Instant(expr, to_ms(now), timeout=LONGEST_QUERY)
+            return await self.queries.ask(tenant, question, _rows), ""
+        except (InvalidInput, ExecutionError, LimitExceeded, Unreachable) as error:
             return [], str(error)
-        return values_of(result.value), ""
 
     async def show_runbook(self, call: Call) -> Response:
         """Show what to do about an alert of a rule pack; it says nothing of any tenant."""
@@ -239,6 +235,10 @@ def row(view: AlertView, now: datetime) -> Row:
         why=_why(view),
         source=url if urlsplit(url).scheme in ("http", "https") else "",
     )
+
+
+def _rows(ran: Ran) -> list[tuple[str, str]]:
+    return values_of(ran.result.value)
 
 
 def values_of(answer: Answer) -> list[tuple[str, str]]:

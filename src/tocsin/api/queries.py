@@ -1,0 +1,117 @@
+"""What the dialects and the pages need of whoever evaluates ad-hoc queries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Protocol, TypeAlias, TypeVar
+
+from tocsin.model.clock import Clock
+from tocsin.model.tenant import TenantId
+from tocsin.promql.engine import Engine
+from tocsin.promql.errors import QueryTimeout
+from tocsin.promql.options import Options
+from tocsin.promql.result import Result
+
+T = TypeVar("T")
+LONGEST = timedelta(minutes=2)  # `--query.timeout` of Prometheus
+EXPIRED = "query timed out in query execution"
+Expired: TypeAlias = Callable[[], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Instant:
+    """A question about one time.
+
+    `lookback_ms` 0 is the tenant's own; `timeout` may shorten what the tenant is allowed.
+    """
+
+    expr: str
+    at_ms: int
+    lookback_ms: int = 0
+    timeout: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """A question about the times from start to end, both inclusive."""
+
+    expr: str
+    start_ms: int
+    end_ms: int
+    step_ms: int
+    lookback_ms: int = 0
+    timeout: timedelta | None = None
+
+
+Question: TypeAlias = Instant | Range
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """An answer, how long its query waited for its turn, and how long it then took."""
+
+    result: Result
+    queued: timedelta = timedelta(0)
+    took: timedelta = timedelta(0)
+
+
+class AdHocQueries(Protocol):
+    """Evaluates queries that somebody waits for, within the budgets of the tenant."""
+
+    def options(self, tenant: TenantId) -> Options:
+        """Return the semantics and budgets of the tenant's queries."""
+        ...
+
+    async def ask(self, tenant: TenantId, question: Question, render: Callable[[Ran], T]) -> T:
+        """Return what `render` makes of the answer; both may happen in another thread.
+
+        Raises InvalidInput (ParseError), ExecutionError, Unreachable, and LimitExceeded:
+        TooManySamples, QueryTimeout, TooManyQueries.
+        """
+        ...
+
+
+def answered(engine: Engine, tenant: TenantId, question: Question, expired: Expired) -> Result:
+    """Return what `engine` answers."""
+    match question:
+        case Instant():
+            return engine.instant(
+                tenant,
+                question.expr,
+                at_ms=question.at_ms,
+                expired=expired,
+                lookback_ms=question.lookback_ms,
+            )
+        case Range():
+            return engine.range(
+                tenant,
+                question.expr,
+                start_ms=question.start_ms,
+                end_ms=question.end_ms,
+                step_ms=question.step_ms,
+                expired=expired,
+                lookback_ms=question.lookback_ms,
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class AtOnce(AdHocQueries):
+    """Evaluates each query where it is asked: for small data, and for tests."""
+
+    engine: Engine
+    clock: Clock
+
+    def options(self, tenant: TenantId) -> Options:
+        """Return the engine's options."""
+        return self.engine.options_of(tenant)
+
+    async def ask(self, tenant: TenantId, question: Question, render: Callable[[Ran], T]) -> T:
+        """Return what `render` makes of the answer."""
+        began = self.clock.now()
+        ends = began + (LONGEST if question.timeout is None else min(LONGEST, question.timeout))
+        if ends <= began:
+            raise QueryTimeout(EXPIRED)
+        result = answered(self.engine, tenant, question, lambda: self.clock.now() >= ends)
+        return render(Ran(result, took=self.clock.now() - began))

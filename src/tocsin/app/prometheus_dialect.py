@@ -1,0 +1,88 @@
+"""Puts the Prometheus dialect together from its modules and what they show."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeAlias
+
+from tocsin.api.federate import FederationApi
+from tocsin.api.http import Dialect, Endpoint
+from tocsin.api.prometheus import prometheus
+from tocsin.api.prometheus_query import QueryApi
+from tocsin.api.prometheus_rules import RulesApi
+from tocsin.api.prometheus_series import SeriesApi
+from tocsin.api.prometheus_status import ServerState, StatusApi
+from tocsin.api.prometheus_targets import TargetsApi
+from tocsin.api.prometheus_write import RemoteWriteApi
+from tocsin.app.ad_hoc import AdHoc
+from tocsin.app.budgets import Budgets
+from tocsin.app.instruments import ConfigInstruments
+from tocsin.app.pipeline import House
+from tocsin.config_loader.loaded import TenantSettings
+from tocsin.config_loader.masked import prometheus_yaml
+from tocsin.model.clock import Clock
+from tocsin.model.settings import Duration
+from tocsin.model.tenant import TenantId
+from tocsin.timeseries.store import MetricStore
+
+SettingsOf: TypeAlias = Callable[[TenantId], TenantSettings]
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What the dialect shows beside the stages."""
+
+    series: MetricStore
+    queries: AdHoc
+    budgets: Budgets
+    instruments: ConfigInstruments
+    clock: Clock
+    started_at: datetime
+    retention: Duration
+
+    def server(self) -> ServerState:
+        """Return since when the server runs, and what its configuration is."""
+        state = self.instruments.state
+        loaded_at = state.loaded_at or self.started_at
+        return ServerState(self.started_at, loaded_at, state.successful, str(self.retention))
+
+    def flags(self, tenant: TenantId) -> Mapping[str, str]:
+        """Return what would be flags of Prometheus."""
+        query = self.budgets.config(tenant)
+        return {
+            "enable-feature": "promql-experimental-functions" if query.experimental else "",
+            "query.lookback-delta": str(query.lookback_delta),
+            "query.max-concurrency": str(query.max_concurrency),
+            "query.max-samples": str(query.max_samples),
+            "query.timeout": str(query.timeout),
+            "storage.tsdb.retention.time": str(self.retention),
+            "web.enable-admin-api": "false",
+            "web.enable-remote-write-receiver": "true",
+        }
+
+
+def prometheus_dialect(
+    house: House, shown: Shown, settings: SettingsOf, more: tuple[Endpoint, ...]
+) -> Dialect:
+    """Return the routes below `/prometheus`; `more` come from rooms of their own."""
+    series = shown.series
+    status = StatusApi(
+        series,
+        shown.queries,
+        shown.clock,
+        server=shown.server,
+        config=lambda tenant: prometheus_yaml(settings(tenant)),
+        flags=shown.flags,
+    )
+    return prometheus(
+        QueryApi(shown.queries, shown.clock).endpoints(),
+        SeriesApi(series).endpoints(),
+        RulesApi(house.rules.groups).endpoints(),
+        TargetsApi(house.metrics.targets, house.metrics.dropped, series).endpoints(),
+        status.endpoints(),
+        RemoteWriteApi(house.received).endpoints(),
+        FederationApi(series, shown.clock).endpoints(),
+        more,
+    )
