@@ -12,8 +12,10 @@ import sys
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import click
@@ -21,14 +23,17 @@ import click
 from tocsin.cli.main import EXIT_ERROR, EXIT_UNREACHABLE
 
 TIMEOUT_S = 15.0
+JSON_BODY = {"Content-Type": "application/json"}
+FORM_BODY = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What the server answered."""
+    """What the server answered; `tag` is the ETag of what it answered with."""
 
     status: int
     body: bytes
+    tag: str = ""
 
     @property
     def ok(self) -> bool:
@@ -45,26 +50,38 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """A server's address and the token to show it."""
+    """A server's address and the token to show it; `headers` go with every request."""
 
     url: str
     token: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
 
     def call(
         self, method: str, path: str, *, params: dict[str, str] | None = None, body: Any = None
     ) -> Reply:
         """Return the answer, whatever its status. Raises OSError when there is none."""
         query = "?" + urllib.parse.urlencode(params) if params else ""
-        data = None if body is None else json.dumps(body).encode()
-        headers = {"Content-Type": "application/json"} if data is not None else {}
-        if self.token:
-            headers["Authorization"] = f"Bearer {self.token}"
+        if body is None:
+            return self.send(method, path + query)
+        return self.send(method, path + query, json.dumps(body).encode(), JSON_BODY)
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        headers: Mapping[str, str] = MappingProxyType({}),
+        *,
+        timeout_s: float = TIMEOUT_S,
+    ) -> Reply:
+        """Return the answer to a body as it is. Raises OSError when there is none."""
+        shown = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         request = urllib.request.Request(  # noqa: S310 - the scheme is checked in `client`
-            self.url + path + query, data, headers, method=method
+            self.url + path, body, {**dict(self.headers), **shown, **headers}, method=method
         )
         try:
-            with _opener(self.url).open(request, timeout=TIMEOUT_S) as answer:
-                return Reply(answer.status, answer.read())
+            with _opener(self.url).open(request, timeout=timeout_s) as answer:
+                return Reply(answer.status, answer.read(), answer.headers.get("ETag", ""))
         except urllib.error.HTTPError as error:
             with error:
                 return Reply(error.code, error.read())

@@ -33,6 +33,7 @@ VERBS = {
     "metrics": Verb("metrics", "metrics", "List the metrics packs and dashboards rely on."),
     "packs": Verb("packs", "packs", "Show, render and test the rule packs."),
     "query": Verb("query", "query", "Evaluate PromQL on a running server."),
+    "rules": Verb("rules", "rules", "Compare, change and back-fill rules of a tenant."),
     "serve": Verb("serve", "serve", "Run the whole platform."),
     "status": Verb("daemon", "status", "Say whether the server that `up` started runs."),
     "token": Verb("token", "token", "Make a token for the configuration."),
