@@ -36,16 +36,26 @@ class Output:
         same tuple. An array is passed on as it is: nobody may change it afterwards. Series that
         are gone since the last write follow with a staleness marker, once.
         """
-        before = self._layout
+        before = self._layout.labels
+        if labels is before or labels == before:
+            return Batch(self._layout, np.asarray(values, dtype=np.float64)) if labels else None
+        return self.replace(labels, values, gone=_missing(before, labels))
+
+    def replace(
+        self,
+        labels: tuple[Labels, ...],
+        values: Sequence[float] | Values,
+        *,
+        gone: tuple[Labels, ...],
+    ) -> Batch | None:
+        """Do as `write` for a caller that knows which series of the last write are `gone`."""
+        group = self._layout.group
+        self._layout = Layout(group, labels)
         present = np.asarray(values, dtype=np.float64)
-        if labels is before.labels or labels == before.labels:
-            return Batch(before, present) if labels else None
-        self._layout = Layout(before.group, labels)
-        gone = _missing(before.labels, labels)
         if not gone:
-            return Batch(self._layout, present)
+            return Batch(self._layout, present) if labels else None
         both = np.concatenate((present, np.full(len(gone), STALE)))
-        return Batch(Layout(before.group, labels + gone), both)
+        return Batch(Layout(group, labels + gone), both)
 
     def end(self) -> Batch | None:
         """Return the write that ends every series, None when there is none."""

@@ -8,18 +8,20 @@ the condition clears it fires on for `keep_firing_for`, then it is resolved, and
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 import msgspec
-import numpy as np
 
 from tocsin.model.errors import InvalidInput
 from tocsin.model.labels import ALERT_NAME, METRIC_NAME, Labels
-from tocsin.model.series import Values
 
 RESOLVED_RETENTION = timedelta(minutes=15)  # rules/alerting.go resolvedRetention
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_US = timedelta(microseconds=1)
 
 
 class State(StrEnum):
@@ -121,71 +123,61 @@ def _absent(alert: ActiveAlert, *, now: datetime, keep: timedelta) -> ActiveAler
     return msgspec.structs.replace(alert, state=State.INACTIVE, resolved_at=now)
 
 
-def resolve_all(active: Active, *, now: datetime) -> dict[Labels, ActiveAlert]:
+def resolve_all(alerts: Iterable[ActiveAlert], *, now: datetime) -> list[ActiveAlert]:
     """Return the firing and resolved alerts of a rule that ended at `now`, all resolved."""
-    after = {}
-    for labels, alert in active.items():
-        ended = _absent(alert, now=now, keep=timedelta(0))
-        if ended is not None:
-            after[labels] = ended
-    return after
+    ended = (_absent(alert, now=now, keep=timedelta(0)) for alert in alerts)
+    return [alert for alert in ended if alert is not None]
 
 
-def by_labels(found: Iterable[tuple[Labels, Seen]]) -> dict[Labels, Seen]:
-    """Return what an evaluation found by alert label set.
+def next_change(alert: ActiveAlert, timing: Timing) -> int | None:
+    """Return from which time on (Unix microseconds) `alert` becomes another by itself.
 
-    Raises InvalidInput when two elements became the same alert: one would hide the other.
+    As long as its condition stays as it is, `advance` changes nothing before that time but
+    value and annotations. None: it would stay for ever.
     """
-    seen: dict[Labels, Seen] = {}
-    for labels, element in found:
-        if labels in seen:
-            raise InvalidInput(
-                "vector contains metrics with the same labelset after applying alert labels: "
-                f"{labels}"
-            )
-        seen[labels] = element
-    return seen
+    match alert:
+        case ActiveAlert(state=State.PENDING):
+            return to_us(alert.active_at) + timing.hold // _US
+        case ActiveAlert(resolved_at=datetime() as resolved):
+            return to_us(resolved) + RESOLVED_RETENTION // _US + 1
+        case ActiveAlert(keep_firing_since=datetime() as since):
+            return to_us(since) + timing.keep_firing_for // _US
+    return None
 
 
-def check_limit(active: Active, limit: int) -> None:
+def to_us(at: datetime) -> int:
+    """Return `at` as Unix microseconds, exactly."""
+    return (at - _EPOCH) // _US
+
+
+def same_value(one: float, other: float) -> bool:
+    """Tell whether two values are shown alike: zeros by their sign, NaN equals NaN.
+
+    >>> same_value(0.0, -0.0), same_value(math.nan, math.nan)
+    (False, True)
+    """
+    if one == other:
+        return one != 0 or math.copysign(1, one) == math.copysign(1, other)
+    return math.isnan(one) and math.isnan(other)
+
+
+def check_limit(count: int, limit: int) -> None:
     """Raise InvalidInput when more than `limit` alerts are pending or firing; 0 or less any."""
-    count = sum(alert.state is not State.INACTIVE for alert in active.values())
     if 0 < limit < count:
         raise InvalidInput(f"exceeded limit of {limit} with {count} alerts")
 
 
-class AlertSeries:
-    """Renders alerts as the series `ALERTS` and `ALERTS_FOR_STATE`.
-
-    Label sets are kept from one evaluation to the next, so that a steady rule gives the same
-    objects again and stores recognise them at once.
-    """
-
-    def __init__(self) -> None:
-        self._kept: dict[tuple[Labels, State], tuple[Labels, Labels]] = {}
-
-    def render(self, active: Active) -> tuple[tuple[Labels, ...], Values]:
-        """Return the series of every pending and firing alert, and their values.
-
-        `ALERTS` is 1, `ALERTS_FOR_STATE` the Unix time in seconds since when it is active.
-        """
-        kept: dict[tuple[Labels, State], tuple[Labels, Labels]] = {}
-        labels: list[Labels] = []
-        values: list[float] = []
-        for alert in active.values():
-            if alert.state is State.INACTIVE:
-                continue
-            key = (alert.labels, alert.state)
-            kept[key] = pair = self._kept.get(key) or _series_of(alert)
-            labels += pair
-            values += [1.0, float(int(alert.active_at.timestamp()))]
-        self._kept = kept
-        return tuple(labels), np.array(values, dtype=np.float64)
-
-
-def _series_of(alert: ActiveAlert) -> tuple[Labels, Labels]:
+def series_of(alert: ActiveAlert) -> tuple[Labels, ...]:
+    """Return the series `ALERTS` and `ALERTS_FOR_STATE` of an alert, none of a resolved one."""
+    if alert.state is State.INACTIVE:
+        return ()
     named = alert.labels.merged({METRIC_NAME: "ALERTS", "alertstate": alert.state.value})
     return named, alert.labels.merged({METRIC_NAME: "ALERTS_FOR_STATE"})
+
+
+def series_values(alert: ActiveAlert) -> tuple[float, float]:
+    """Return their values: 1, and the Unix time in whole seconds since when it is active."""
+    return 1.0, float(int(alert.active_at.timestamp()))
 
 
 def alert_labels(metric: Labels, rendered: Mapping[str, str], *, name: str) -> Labels:

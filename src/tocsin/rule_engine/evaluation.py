@@ -3,95 +3,78 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-import msgspec
-
+from tocsin.model.alert import Alert
 from tocsin.model.errors import InvalidInput
 from tocsin.model.labels import EMPTY, Labels
-from tocsin.model.output import Output
-from tocsin.model.series import Values
-from tocsin.model.tenant import TenantId
-from tocsin.rule_engine.alerting import (
-    ActiveAlert,
-    AlertSeries,
-    State,
-    Timing,
-    check_limit,
-    promote,
-    resolve_all,
-    transition,
-)
+from tocsin.model.output import Batch, Output
+from tocsin.rule_engine.active import ActiveAlerts
+from tocsin.rule_engine.alert_series import AlertSeries
+from tocsin.rule_engine.alerting import ActiveAlert, State, Timing, check_limit, resolve_all
 from tocsin.rule_engine.definition import RuleDef, RuleKind
-from tocsin.rule_engine.ports import Queries
 from tocsin.rule_engine.recording import Recorded, check_series_limit
 from tocsin.rule_engine.rendering import Renderer
 from tocsin.rule_engine.restore import Remembered
+from tocsin.rule_engine.rounds import Round
+from tocsin.rule_engine.rows import Row
+from tocsin.rule_engine.sending import Outgoing, Sender
 from tocsin.rule_engine.views import AlertView, Health, RuleView
-
-Rendered = tuple[tuple[Labels, ...], Values]
 
 
 @dataclass(frozen=True, slots=True)
-class Round:
-    """One evaluation of a rule group: at which time, and what it may ask.
+class Given:
+    """What a rule gave in one round: series to store, if any, and what the query warned of.
 
-    Queries look at `query_ms`, which lies the group's `query_offset` before `at`.
+    `samples` counts the series it has now, without those that the batch ends.
     """
 
-    tenant: TenantId
-    queries: Queries
-    at: datetime
-    query_ms: int
-    limit: int
+    batch: Batch | None
+    samples: int
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
 class Status:
-    """How the last evaluation of a rule went."""
+    """How the last evaluation of a rule went, and what its expression warned of last."""
 
     health: Health = Health.UNKNOWN
     last_error: str = ""
+    warnings: tuple[str, ...] = ()
     took: timedelta = timedelta(0)
     last_evaluation: datetime | None = None
+    samples: int = 0
 
 
-@dataclass(slots=True)
 class RuleRun(ABC):
-    """A rule that is being evaluated. Owned by its group; not for concurrent use.
+    """A rule that is being evaluated. Owned by its group; not for concurrent use."""
 
-    `remembered` is what was active before a restart, while that still matters.
-    """
-
-    rule: RuleDef
-    output: Output = field(init=False)
-    status: Status = field(default_factory=Status)
-    active: dict[Labels, ActiveAlert] = field(default_factory=dict)
-    remembered: Remembered | None = None
-
-    def __post_init__(self) -> None:
-        self.output = Output(f"rules/{self.rule.key}")
+    def __init__(self, rule: RuleDef) -> None:
+        self.rule = rule
+        self.output = Output(f"rules/{rule.key}")
+        self.status = Status()
+        self.remembered: Remembered | None = None
+        """What was active before a restart, while that still matters."""
 
     @abstractmethod
-    async def evaluate(self, asked: Round) -> Rendered:
-        """Return the series the rule gives now. A TocsinError leaves the alerts as they were."""
+    async def evaluate(self, asked: Round) -> Given:
+        """Return what the rule gives now. A TocsinError leaves the alerts as they were."""
 
     def adopt(self, before: RuleRun) -> None:
         """Take over the alerts and series of the same rule as it was before a reload."""
-        self.active = before.active
         self.output = before.output
         if self.rule == before.rule:
             self.status = before.status
 
-    def end(self, *, now: datetime) -> None:
-        """Resolve whatever fires: the rule is gone."""
-        self.active = resolve_all(self.active, now=now)
+    def alerts(self) -> list[ActiveAlert]:
+        """Return every alert of the rule as of its last evaluation, resolved ones too."""
+        return []
 
     def view(self) -> RuleView:
-        """Return the rule as the API shows it."""
-        alerts = tuple(_alert_view(a) for a in self.active.values() if a.resolved_at is None)
+        """Return the rule as the API shows it. O(alerts)."""
+        alerts = tuple(_alert_view(a) for a in self.alerts() if a.resolved_at is None)
         states = {a.state for a in alerts}
         worst = next((s for s in (State.FIRING, State.PENDING) if s in states), State.INACTIVE)
         return RuleView(
@@ -108,6 +91,7 @@ class RuleRun(ABC):
             evaluation_time=self.status.took,
             last_evaluation=self.status.last_evaluation,
             alerts=alerts,
+            warnings=self.status.warnings,
         )
 
 
@@ -118,60 +102,92 @@ class RecordingRun(RuleRun):
         super().__init__(rule)
         self._recorded = Recorded(rule.name, rule.labels)
 
-    async def evaluate(self, asked: Round) -> Rendered:
+    async def evaluate(self, asked: Round) -> Given:
         """Return the results under the rule's name."""
         answer = await asked.queries.instant(asked.tenant, self.rule.expr, at_ms=asked.query_ms)
         check_series_limit(len(answer.labels), asked.limit)
-        return self._recorded.render(answer)
+        batch = self.output.write(*self._recorded.render(answer))
+        return Given(batch, len(answer.labels), answer.warnings)
 
 
 class AlertingRun(RuleRun):
-    """An alerting rule; `active` holds its pending, firing and lately resolved alerts."""
+    """An alerting rule."""
 
-    def __init__(self, rule: RuleDef, renderer: Renderer) -> None:
+    def __init__(self, rule: RuleDef, renderer: Renderer, sender: Sender) -> None:
         super().__init__(rule)
         self._renderer = renderer
-        self._series = AlertSeries()
-        self._timing = Timing(rule.hold, rule.keep_firing_for)
+        self._sender = sender
+        self._take([])
 
-    async def evaluate(self, asked: Round) -> Rendered:
+    async def evaluate(self, asked: Round) -> Given:
         """Move every alert on and return `ALERTS` and `ALERTS_FOR_STATE`.
 
-        Past the group's limit all alerts of the rule are dropped and it fails, as upstream.
+        Past the group's limit all alerts of the rule are dropped and it fails, as upstream; a
+        vector that is too long is not rendered first.
         """
         answer = await asked.queries.instant(asked.tenant, self.rule.expr, at_ms=asked.query_ms)
-        seen = await self._renderer.alerts(
-            asked.tenant, answer, queries=asked.queries, at_ms=asked.query_ms
+        self._check_length(len(answer.labels), asked.limit)
+        new = self._active.compare(answer)
+        places = self._renderer.wanted(new, self._active)
+        found = await self._renderer.found(new, places, asked) if places else ()
+        known = self.remembered
+        self._active.step(
+            new,
+            found,
+            now=asked.at,
+            limit=asked.limit,
+            since=lambda labels: known.since(labels, now=asked.at) if known else None,
         )
-        active = transition(self.active, seen, now=asked.at, timing=self._timing)
-        active = self._continued(active, now=asked.at)
+        changed = self._active.take_changed()
+        self._outgoing.note(changed)
+        batch = self._series.batch(self._active, changed, self.output)
+        return Given(batch, self._series.count, answer.warnings)
+
+    def adopt(self, before: RuleRun) -> None:
+        """Take over the alerts and series of the same rule as it was before a reload."""
+        super().adopt(before)
+        self._take(before.alerts())
+
+    def end(self, *, now: datetime) -> None:
+        """Resolve whatever fires: the rule is gone."""
+        self._take(resolve_all(self.alerts(), now=now))
+
+    def alerts(self) -> list[ActiveAlert]:
+        """Return every alert of the rule as of its last evaluation, resolved ones too."""
+        return self._active.all()
+
+    def due(self, *, now: datetime) -> Sequence[Row]:
+        """Return the alerts to be sent at `now`; they are due again until they are marked."""
+        return self._outgoing.due(self._active, now=now)
+
+    def outgoing(self, rows: Sequence[Row], *, now: datetime) -> list[Alert]:
+        """Return what the next stage is told of alerts that are due."""
+        return self._outgoing.alerts(self._active, rows, now=now)
+
+    def mark_sent(self, rows: Sequence[Row], *, now: datetime) -> None:
+        """Remember that these alerts were told at `now`."""
+        self._outgoing.mark(rows, now=now)
+
+    def _take(self, alerts: Sequence[ActiveAlert]) -> None:
+        """Go on from these alerts."""
+        timing = Timing(self.rule.hold, self.rule.keep_firing_for)
+        self._active = ActiveAlerts(timing, words=self._renderer.words, before=alerts)
+        self._series = AlertSeries()
+        self._outgoing = Outgoing(self._sender, self.rule.expr)
+        self._outgoing.note(list(self._active.rows()))
+
+    def _check_length(self, count: int, limit: int) -> None:
         try:
-            check_limit(active, asked.limit)
+            check_limit(count, limit)
         except InvalidInput:
-            self.active = {}
+            self._active.clear()
             raise
-        self.active = active
-        return self._series.render(active)
-
-    def _continued(
-        self, active: Mapping[Labels, ActiveAlert], *, now: datetime
-    ) -> dict[Labels, ActiveAlert]:
-        """Let alerts that are new to this process go on where they were before it started."""
-        after = dict(active)
-        if self.remembered is None:
-            return after
-        for labels, alert in active.items():
-            since = self.remembered.since(labels, now=now) if labels not in self.active else None
-            if since is not None:
-                older = msgspec.structs.replace(alert, active_at=since)
-                after[labels] = promote(older, now=now, hold=self.rule.hold)
-        return after
 
 
-def make_run(rule: RuleDef, renderer: Renderer) -> RuleRun:
+def make_run(rule: RuleDef, renderer: Renderer, sender: Sender) -> RuleRun:
     """Return a run of `rule` that has not been evaluated yet."""
     if rule.kind is RuleKind.ALERTING:
-        return AlertingRun(rule, renderer)
+        return AlertingRun(rule, renderer, sender)
     return RecordingRun(rule)
 
 

@@ -7,31 +7,34 @@ alerts, which go on being sent: no answer is not a good answer.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-import numpy as np
-
+from tocsin.model.alert import Alert
 from tocsin.model.errors import TocsinError
 from tocsin.model.labels import Labels
-from tocsin.model.output import Batch
-from tocsin.model.series import Layout
+from tocsin.model.output import Batch, Output
 from tocsin.model.slots import to_ms
 from tocsin.model.tenant import TenantId
 from tocsin.rule_engine.config import RuleSettings
-from tocsin.rule_engine.definition import GroupDef, RuleKind
-from tocsin.rule_engine.evaluation import Round, RuleRun, make_run
-from tocsin.rule_engine.instruments import RuleInstruments
+from tocsin.rule_engine.definition import GroupDef
+from tocsin.rule_engine.evaluation import AlertingRun, RuleRun, make_run
+from tocsin.rule_engine.group_series import GroupCounts, group_labels, group_values
+from tocsin.rule_engine.instruments import RuleInstruments, TenantInstruments
 from tocsin.rule_engine.ports import Firing, Queries, RuleSink
 from tocsin.rule_engine.rendering import Renderer
-from tocsin.rule_engine.restore import heartbeat_labels, last_round, remembered
-from tocsin.rule_engine.sending import Sender, mark_sent
+from tocsin.rule_engine.restore import last_round, remembered
+from tocsin.rule_engine.rounds import Round, Turn
+from tocsin.rule_engine.rows import Row
+from tocsin.rule_engine.sending import Sender
 from tocsin.rule_engine.views import GroupView, Health
 from tocsin.telemetry.edge import Edge
 from tocsin.telemetry.logs import get_logger
 
 _LOG = get_logger("rule_engine")
 _RESTORE_ROUNDS = 2  # as upstream: by the second round fresh samples are in
+_AT_ONCE = 256  # alerts made ready for sending without a pause
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,22 +79,24 @@ class GroupRun:
     runs: list[RuleRun] = field(init=False)
     took: timedelta = timedelta(0)
     last_evaluation: datetime | None = None
-    _sender: Sender = field(init=False)
-    _beat: Layout = field(init=False)
+    counts: GroupCounts = field(default_factory=GroupCounts)
+    _told: TenantInstruments = field(init=False)
+    _own: Output = field(init=False)
+    _series: tuple[Labels, ...] = field(init=False)
     _restoring: Restoring = field(default_factory=Restoring)
 
     def __post_init__(self) -> None:
         group, settings = self.spec.group, self.spec.settings
-        external = Labels.of(settings.external_labels)
-        count_failure = self.near.instruments.template_failures.labels(self.spec.tenant).inc
+        external, url = Labels.of(settings.external_labels), self.spec.external_url
+        self._told = self.near.instruments.of(self.spec.tenant)
+        failed = self._told.template_failures.inc
+        sender = Sender(group.interval, settings.resend_delay, external, url)
         self.runs = [
-            make_run(rule, Renderer(rule, external, self.spec.external_url, failed=count_failure))
+            make_run(rule, Renderer(rule, external, url, failed=failed), sender)
             for rule in group.rules
         ]
-        self._sender = Sender(
-            group.interval, settings.resend_delay, external, self.spec.external_url
-        )
-        self._beat = Layout(f"rules/{group.key}", (heartbeat_labels(group),))
+        self._own = Output(f"rules/{group.key}")
+        self._series = group_labels(group)
 
     def restore(self) -> None:
         """Go on, from the next round, where an earlier process stopped."""
@@ -104,35 +109,43 @@ class GroupRun:
             same = old.pop(run.rule.key, None)
             if same is not None:
                 run.adopt(same)
+        self.counts, self._own = before.counts, before._own
+        self.took, self.last_evaluation = before.took, before.last_evaluation
         self._restoring = before._restoring
         return list(old.values())
 
     async def evaluate(self, at: datetime) -> None:
         """Evaluate every rule at `at`, write their series, send what is due."""
         began = time.perf_counter()
+        self.counts.rounds += 1
+        turn = Turn()
         await self._restore(at)
         for run in self.runs:
-            await self._evaluate_rule(run, at)
+            await self._evaluate_rule(run, self._round(at, turn))
+            await turn.pause()
         await self._send(self.runs, at)
-        self._write(Batch(self._beat, np.array([at.timestamp()])), at)
         self.last_evaluation = at
         self.took = timedelta(seconds=time.perf_counter() - began)
-        self.near.instruments.group_duration.labels(self.spec.tenant).observe(
-            self.took.total_seconds()
-        )
+        self._told.group_duration.observe(self.took.total_seconds())
+        self._report(at)
 
-    async def retire(self, runs: list[RuleRun], *, now: datetime) -> None:
+    def miss(self, rounds: int) -> None:
+        """Count rounds that were left out."""
+        self.counts.rounds += rounds
+        self.counts.missed += rounds
+
+    async def retire(self, runs: Sequence[RuleRun], *, now: datetime) -> None:
         """End the series and resolve the alerts of rules that are gone."""
         for run in runs:
-            run.end(now=now)
-            batch = run.output.end()
-            if batch is not None:
-                self._write(batch, now)
+            if isinstance(run, AlertingRun):
+                run.end(now=now)
+            self._write(run.output.end(), now)
         await self._send(runs, now)
 
     async def retire_all(self, *, now: datetime) -> None:
         """End everything: the group is gone."""
         await self.retire(self.runs, now=now)
+        self._write(self._own.end(), now)
 
     def view(self) -> GroupView:
         """Return the group as the API shows it."""
@@ -147,77 +160,128 @@ class GroupRun:
             last_evaluation=self.last_evaluation,
         )
 
-    async def _evaluate_rule(self, run: RuleRun, at: datetime) -> None:
+    # -- rules -------------------------------------------------------------------------------
+
+    async def _evaluate_rule(self, run: RuleRun, asked: Round) -> None:
         began = time.perf_counter()
         error = ""
-        fields = {"tenant": self.spec.tenant, "rule": run.rule.name}
-        with Edge(_LOG, "Evaluating rule failed", **fields) as caught:
-            error = await self._outcome(run, at)
+        with Edge(
+            _LOG, "Evaluating rule failed", tenant=asked.tenant, rule=run.rule.name
+        ) as caught:
+            error = await self._outcome(run, asked)
         if caught.error is not None:
             error = f"internal error: {type(caught.error).__name__}"
-        self._note(run, at=at, took_s=time.perf_counter() - began, error=error)
+        self._note(run, at=asked.at, took_s=time.perf_counter() - began, error=error)
 
-    async def _outcome(self, run: RuleRun, at: datetime) -> str:
+    async def _outcome(self, run: RuleRun, asked: Round) -> str:
         """Evaluate a rule and store what it gave; return what went wrong, "" when nothing did."""
+        run.status.samples = 0
         try:
-            labels, values = await run.evaluate(self._round(at))
+            given = await run.evaluate(asked)
         except TocsinError as failure:
             return str(failure)
-        batch = run.output.write(labels, values)
-        return self._write(batch, self._written_at(at)) if batch else ""
+        self._warn(run, given.warnings)
+        run.status.samples = given.samples
+        return self._write(given.batch, self._written_at(asked.at))
+
+    def _warn(self, run: RuleRun, warnings: tuple[str, ...]) -> None:
+        """Keep what a query warned of; log it when it is another warning than in the last round."""
+        before, run.status.warnings = run.status.warnings, warnings
+        if not warnings:
+            return
+        self._told.warnings.inc()
+        if warnings != before:
+            self._log("Evaluating rule produced warnings", run, warnings=" | ".join(warnings))
 
     def _note(self, run: RuleRun, *, at: datetime, took_s: float, error: str) -> None:
         """Keep how an evaluation went; an empty `error` means well."""
-        tenant, instruments = self.spec.tenant, self.near.instruments
-        instruments.evaluations.labels(tenant).inc()
-        instruments.duration.labels(tenant).observe(took_s)
+        self._told.evaluations.inc()
+        self._told.duration.observe(took_s)
+        self.counts.evaluations += 1
         status = run.status
         if error:
-            instruments.failures.labels(tenant).inc()
+            self._told.failures.inc()
+            self.counts.failures += 1
             if error != status.last_error:
-                group = self.spec.group.key
-                _LOG.warn("Rule failed", tenant=tenant, group=group, rule=run.rule.name, err=error)
+                self._log("Rule failed", run, err=error)
         status.health = Health.ERR if error else Health.OK
         status.last_error = error
         status.took = timedelta(seconds=took_s)
         status.last_evaluation = at
 
-    def _round(self, at: datetime) -> Round:
+    def _log(self, event: str, run: RuleRun, **fields: object) -> None:
+        group = self.spec.group.key
+        _LOG.warn(event, tenant=self.spec.tenant, group=group, rule=run.rule.name, **fields)
+
+    def _round(self, at: datetime, turn: Turn) -> Round:
         query_ms = to_ms(self._written_at(at))
-        return Round(self.spec.tenant, self.near.queries, at, query_ms, self.spec.group.limit)
+        return Round(self.spec.tenant, self.near.queries, at, query_ms, self.spec.group.limit, turn)
+
+    # -- series ------------------------------------------------------------------------------
 
     def _written_at(self, at: datetime) -> datetime:
         return at - self.spec.group.query_offset
 
-    def _write(self, batch: Batch, at: datetime) -> str:
-        """Store a batch; return what went wrong, "" when all was stored."""
-        tenant = self.spec.tenant
+    def _write(self, batch: Batch | None, at: datetime) -> str:
+        """Store a batch if there is one; return what went wrong, "" when nothing did."""
+        if batch is None:
+            return ""
         try:
-            appended = self.near.sink.append(tenant, batch.layout, to_ms(at), batch.values)
+            appended = self.near.sink.append(
+                self.spec.tenant, batch.layout, to_ms(at), batch.values
+            )
         except TocsinError as failure:
-            self.near.instruments.refused.labels(tenant, "failed").inc(len(batch.values))
+            self._told.refuse("failed", len(batch.values))
             return f"samples not stored: {failure}"
+        if not appended.refused:
+            return ""
         for reason, count in appended.refused.items():
-            self.near.instruments.refused.labels(tenant, reason).inc(count)
+            self._told.refuse(reason, count)
         refused = ", ".join(f"{count} {reason}" for reason, count in appended.refused.items())
-        return f"samples refused: {refused}" if refused else ""
+        return f"samples refused: {refused}"
 
-    async def _send(self, runs: list[RuleRun], now: datetime) -> None:
-        due = [(run, alert) for run in runs for alert in self._sender.due(run.active, now=now)]
+    def _report(self, at: datetime) -> None:
+        """Write what the group says of itself."""
+        values = group_values(
+            self.spec.group,
+            self.counts,
+            at=at,
+            took_s=self.took.total_seconds(),
+            samples=sum(run.status.samples for run in self.runs),
+        )
+        self._write(self._own.write(self._series, values), at)
+
+    # -- alerts ------------------------------------------------------------------------------
+
+    async def _send(self, runs: Sequence[RuleRun], now: datetime) -> None:
+        alerting = [run for run in runs if isinstance(run, AlertingRun)]
+        due = [(run, rows) for run in alerting if (rows := run.due(now=now))]
         if not due:
             return
-        outgoing = [self._sender.outgoing(alert, run.rule.expr, now=now) for run, alert in due]
-        tenant, instruments = self.spec.tenant, self.near.instruments
+        outgoing = await self._outgoing(due, now)
+        told, tenant = self._told, self.spec.tenant
         try:
             await self.near.firing(tenant, outgoing)
         except TocsinError as failure:
-            instruments.send_failures.labels(tenant).inc(len(outgoing))
+            told.send_failures.inc(len(outgoing))
             _LOG.error("Alerts not accepted", tenant=tenant, count=len(outgoing), err=str(failure))
             return
-        instruments.sent.labels(tenant).inc(len(outgoing))
-        for run in runs:
-            sent = [alert for sender, alert in due if sender is run]
-            run.active = mark_sent(run.active, sent, now=now)
+        told.sent.inc(len(outgoing))
+        for run, rows in due:
+            run.mark_sent(rows, now=now)
+
+    async def _outgoing(
+        self, due: Sequence[tuple[AlertingRun, Sequence[Row]]], now: datetime
+    ) -> list[Alert]:
+        turn = Turn()
+        outgoing: list[Alert] = []
+        for run, rows in due:
+            for first in range(0, len(rows), _AT_ONCE):
+                outgoing += run.outgoing(rows[first : first + _AT_ONCE], now=now)
+                await turn.pause()
+        return outgoing
+
+    # -- before a restart --------------------------------------------------------------------
 
     async def _restore(self, at: datetime) -> None:
         """Learn in the first round what was active before; forget it after the second."""
@@ -249,8 +313,8 @@ class GroupRun:
         if down_at is None:
             return
         for run in self.runs:
-            if run.rule.kind is RuleKind.ALERTING:
+            if isinstance(run, AlertingRun):
                 grace = settings.for_grace_period
                 known = await remembered(queries, tenant, run.rule, down_at=down_at, grace=grace)
                 run.remembered = known
-                self.near.instruments.restored.labels(tenant).inc(len(known.active))
+                self._told.restored.inc(len(known.active))

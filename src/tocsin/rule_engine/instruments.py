@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from prometheus_client import Counter, Histogram
+
+from tocsin.model.tenant import TenantId
 from tocsin.telemetry.metrics import Registry
 
 _EVALUATION_BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -15,6 +18,11 @@ class RuleInstruments:
         tenant = ("tenant",)
         self.evaluations = registry.counter(
             "tocsin_rule_evaluations_total", "Rule evaluations.", tenant
+        )
+        self.warnings = registry.counter(
+            "tocsin_rule_evaluation_warnings_total",
+            "Rule evaluations whose expression gave warnings.",
+            tenant,
         )
         self.failures = registry.counter(
             "tocsin_rule_evaluation_failures_total", "Rule evaluations that failed.", tenant
@@ -68,3 +76,29 @@ class RuleInstruments:
             "Alerts whose pending period went on after a restart.",
             tenant,
         )
+
+    def of(self, tenant: TenantId) -> TenantInstruments:
+        """Return what counts for one tenant."""
+        return TenantInstruments(self, tenant)
+
+
+class TenantInstruments:
+    """What a round counts, found once: a look-up by tenant costs as much as a rule's round."""
+
+    def __init__(self, every: RuleInstruments, tenant: TenantId) -> None:
+        """Begin every series of `tenant` at 0."""
+        self.evaluations: Counter = every.evaluations.labels(tenant)
+        self.failures: Counter = every.failures.labels(tenant)
+        self.warnings: Counter = every.warnings.labels(tenant)
+        self.duration: Histogram = every.duration.labels(tenant)
+        self.group_duration: Histogram = every.group_duration.labels(tenant)
+        self.sent: Counter = every.sent.labels(tenant)
+        self.send_failures: Counter = every.send_failures.labels(tenant)
+        self.template_failures: Counter = every.template_failures.labels(tenant)
+        self.restored: Counter = every.restored.labels(tenant)
+        self._refused = every.refused
+        self._tenant = tenant
+
+    def refuse(self, reason: str, samples: int) -> None:
+        """Count samples that the store refused."""
+        self._refused.labels(self._tenant, reason).inc(samples)

@@ -7,24 +7,30 @@ text that asks nothing, which is nearly every one, is rendered once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from tocsin.model.errors import InvalidInput, TocsinError
 from tocsin.model.labels import Labels
 from tocsin.model.tenant import TenantId
-from tocsin.rule_engine.alerting import Seen, alert_labels, by_labels
+from tocsin.rule_engine.active import ActiveAlerts, Comparison, Found
+from tocsin.rule_engine.alerting import Seen, alert_labels
 from tocsin.rule_engine.definition import RuleDef
-from tocsin.rule_engine.ports import Answer, Queries
+from tocsin.rule_engine.ports import Queries
+from tocsin.rule_engine.rounds import Round
+from tocsin.rule_engine.rows import Row
+from tocsin.rule_engine.texts import Depends, depends
 from tocsin.templating.budget import Budget
+from tocsin.templating.builtins import BUILTINS
 from tocsin.templating.data import alert_data, rule_text
 from tocsin.templating.engine import TemplateSet
 from tocsin.templating.functions_prometheus import Query, QuerySample, prometheus_functions
 
+_AT_ONCE = 64  # elements rendered without a pause
 MAX_PASSES = 8  # how often a text may ask for what the answers before made it ask
 
 Failed = Callable[[float], None]
-_Found = tuple[Labels, Seen]
 
 
 @dataclass(slots=True)
@@ -75,9 +81,9 @@ class Expander:
         self._name = f"__alert_{alert}"
         self._external_labels = external_labels
         self._external_url = external_url
-        self._templates = TemplateSet(
-            prometheus_functions(query=query, external_url=external_url), budget=Budget()
-        )
+        functions = prometheus_functions(query=query, external_url=external_url)
+        self._templates = TemplateSet(functions, budget=Budget())
+        self._functions = frozenset({*BUILTINS, *functions})
 
     def data(self, metric: Labels, value: float) -> object:
         """Return what a template sees of one element: its labels and its value."""
@@ -96,6 +102,10 @@ class Expander:
         """Parse `text` only, as promtool does. Raises InvalidInput (a TemplateError)."""
         self._templates.check(rule_text(text), name=self._name)
 
+    def depends(self, texts: Iterable[str]) -> Depends:
+        """Return what any of `texts` depends on."""
+        return max((depends(text, self._functions) for text in texts), default=Depends.LABELS)
+
 
 class Renderer:
     """Turns the elements of a rule's vector into alerts. Not for concurrent use."""
@@ -107,52 +117,85 @@ class Renderer:
         self._rule = rule
         self._failed = failed
         self._failures = 0
-        self._kept: dict[Labels, _Found] = {}
-        texts = (*dict(rule.labels).values(), *rule.annotations.values())
-        self._asks = any("query" in text for text in texts)
         self._lookups = Lookups()
         self._expander = Expander(rule.name, external_labels, external_url, query=self._lookups)
 
-    async def alerts(
-        self, tenant: TenantId, answer: Answer, *, queries: Queries, at_ms: int
-    ) -> dict[Labels, Seen]:
-        """Return the alerts that the elements stand for, by label set.
+    @cached_property
+    def identity(self) -> Depends:
+        """Return what the labels of an alert depend on besides its element's."""
+        return self._expander.depends(text for _, text in self._rule.labels)
 
-        A text that fails becomes `<error expanding template: …>`, as upstream. Raises
-        InvalidInput when two elements became the same alert.
+    @cached_property
+    def wording(self) -> Depends:
+        """Return what its annotations depend on."""
+        return self._expander.depends(self._rule.annotations.values())
+
+    def wanted(self, new: Comparison, alerts: ActiveAlerts) -> list[int]:
+        """Return the places of a vector that need rendering before the alerts move on."""
+        if not new.answer.labels:
+            return []
+        if Depends.ROUND in (self.identity, self.wording):
+            return list(range(len(new.answer.labels)))
+        moved = alerts.moved(new) if self.identity is Depends.VALUE else []
+        return new.appeared() + moved
+
+    async def found(self, new: Comparison, places: Sequence[int], asked: Round) -> list[Found]:
+        """Return the elements at `places` as alerts, without those that are as they were.
+
+        A text that fails becomes `<error expanding template: …>`, as upstream.
         """
         self._lookups.reset()
-        found = self._all(answer)
+        found: list[Found] = []
+        for first in range(0, len(places), _AT_ONCE):
+            found += await self._settled(new, places[first : first + _AT_ONCE], asked)
+            await asked.turn.pause()
+        return found
+
+    def words(self, metric: Labels, value: float) -> Labels | None:
+        """Return the annotations of an element that has another value; None: they stay."""
+        if self.wording is not Depends.VALUE:
+            return None
+        before, self._failures = self._failures, 0  # a view may come between two passes
+        words = self._words(self._expander.data(metric, value))
+        self._count_failures()
+        self._failures = before
+        return words
+
+    async def _settled(
+        self, new: Comparison, places: Sequence[int], asked: Round
+    ) -> Sequence[Found]:
+        """Render until everything that was asked for is answered."""
+        found = self._found(new, places)
         for _ in range(MAX_PASSES):
             if not self._lookups.wanted:
                 break
-            await self._lookups.fetch(tenant, queries, at_ms=at_ms)
-            found = self._all(answer)
-        if self._failures:
-            self._failed(self._failures)
-        return by_labels(found.values())
+            await self._lookups.fetch(asked.tenant, asked.queries, at_ms=asked.at_ms)
+            found = self._found(new, places)
+        self._count_failures()
+        return found
 
-    def _all(self, answer: Answer) -> dict[Labels, _Found]:
-        """Render every element; one that is as it was in the last round is not rendered anew."""
+    def _found(self, new: Comparison, places: Sequence[int]) -> list[Found]:
         self._failures = 0
-        known = {} if self._asks else self._kept
-        self._kept = {
-            labels: self._same(known.get(labels), labels, value)
-            for labels, value in answer.elements()
-        }
-        return self._kept
+        labels, values = new.answer.labels, new.answer.values
+        made = (self._one(at, new.rows[at], labels[at], float(values[at])) for at in places)
+        return [each for each in made if each is not None]
 
-    def _same(self, before: _Found | None, metric: Labels, value: float) -> _Found:
-        if before is not None and before[1].value == value:
-            return before
-        return self._alert(metric, value)
-
-    def _alert(self, metric: Labels, value: float) -> _Found:
+    def _one(self, place: int, row: Row | None, metric: Labels, value: float) -> Found | None:
+        """Return one element as an alert, None when it is the one it was."""
         data = self._expander.data(metric, value)
-        own = {name: self._text(text, data) for name, text in self._rule.labels}
-        texts = ((name, self._text(text, data)) for name, text in self._rule.annotations.pairs)
-        labels = alert_labels(metric, own, name=self._rule.name)
-        return labels, Seen(Labels(texts), value)
+        if row is not None and self.identity is Depends.LABELS:
+            labels = row.alert.labels
+        else:
+            own = {name: self._text(text, data) for name, text in self._rule.labels}
+            labels = alert_labels(metric, own, name=self._rule.name)
+        same = row is not None and row.alert.labels == labels
+        if same and self.wording is not Depends.ROUND:
+            return None
+        return Found(place, labels, Seen(self._words(data), value))
+
+    def _words(self, data: object) -> Labels:
+        pairs = self._rule.annotations.pairs
+        return Labels([(name, self._text(text, data)) for name, text in pairs])
 
     def _text(self, text: str, data: object) -> str:
         if "{{" not in text:
@@ -162,3 +205,7 @@ class Renderer:
         except InvalidInput as error:
             self._failures += 1
             return f"<error expanding template: {error}>"
+
+    def _count_failures(self) -> None:
+        if self._failures:
+            self._failed(self._failures)

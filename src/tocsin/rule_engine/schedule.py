@@ -130,6 +130,7 @@ class RuleGroups:
             slot = await self._reached(slots, slot)
             await self._round(run, slot)
             slot, missed = slots.following(slot, self._clock.now())
+            run.miss(missed)
             instruments.iterations.labels(run.spec.tenant).inc(1 + missed)
             instruments.missed.labels(run.spec.tenant).inc(missed)
 

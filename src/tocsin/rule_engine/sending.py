@@ -1,22 +1,26 @@
-"""Which alerts of a rule are due to be sent, and what is sent of them. Pure.
+"""Which alerts of a rule are due to be sent, and what is sent of them.
 
 As Prometheus does it: a firing alert is sent again every `resend_delay` with an end four
 intervals ahead, so that it ends by itself when this process dies; a resolved one is repeated
-for as long as it is remembered (15 minutes).
+for as long as it is remembered (15 minutes). `needs_sending` says so of one alert; `Outgoing`
+looks only at the alerts that changed and at those whose time to be sent again has come.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from heapq import heappop, heappush
 from urllib.parse import quote_plus
 
 import msgspec
 
 from tocsin.model.alert import Alert
 from tocsin.model.labels import Labels
-from tocsin.rule_engine.alerting import Active, ActiveAlert, State
+from tocsin.rule_engine.active import ActiveAlerts
+from tocsin.rule_engine.alerting import ActiveAlert, State
+from tocsin.rule_engine.rows import Row
 
 ENDURED_FAILURES = 4  # rules/group.go: allow for missed evaluations and failed sends
 
@@ -30,20 +34,20 @@ class Sender:
     external_labels: Labels
     external_url: str
 
-    def due(self, active: Active, *, now: datetime) -> list[ActiveAlert]:
-        """Return the alerts to be sent at `now`."""
-        return [a for a in active.values() if needs_sending(a, now=now, delay=self.resend_delay)]
+    def labels(self, alert: ActiveAlert) -> Labels:
+        """Return the labels an alert is sent with."""
+        return self.external_labels.merged(alert.labels)
 
-    def outgoing(self, alert: ActiveAlert, expr: str, *, now: datetime) -> Alert:
+    def alert(self, alert: ActiveAlert, *, labels: Labels, url: str, now: datetime) -> Alert:
         """Return what the next stage is told of `alert`, as of `now`."""
         valid_for = ENDURED_FAILURES * max(self.interval, self.resend_delay)
         return Alert(
-            labels=self.external_labels.merged(alert.labels),
+            labels=labels,
             starts_at=alert.fired_at or alert.active_at,
             ends_at=alert.resolved_at or now + valid_for,
             updated_at=now,
             annotations=alert.annotations,
-            generator_url=generator_url(self.external_url, expr),
+            generator_url=url,
         )
 
 
@@ -57,14 +61,62 @@ def needs_sending(alert: ActiveAlert, *, now: datetime, delay: timedelta) -> boo
     return now - sent >= delay
 
 
-def mark_sent(
-    active: Mapping[Labels, ActiveAlert], sent: Iterable[ActiveAlert], *, now: datetime
-) -> dict[Labels, ActiveAlert]:
-    """Return `active` with those `sent` marked as told at `now`."""
-    after = dict(active)
-    for alert in sent:
-        after[alert.labels] = msgspec.structs.replace(alert, last_sent_at=now)
-    return after
+class Outgoing:
+    """What a rule has to send. Not for concurrent use.
+
+    Asking costs O(1) while nothing changed and nothing is due, else it costs what is looked at.
+    """
+
+    def __init__(self, sender: Sender, expr: str) -> None:
+        """Send as `sender` says, with a link to `expr`."""
+        self._sender = sender
+        self._url = generator_url(sender.external_url, expr)
+        self._now: dict[Row, None] = {}
+        self._sent: list[tuple[datetime, int, Sequence[Row]]] = []
+        self._count = 0
+
+    def note(self, changed: Sequence[Row]) -> None:
+        """Look at these rows when next asked: they are not as they were."""
+        self._now.update(dict.fromkeys(changed))
+
+    def due(self, alerts: ActiveAlerts, *, now: datetime) -> list[Row]:
+        """Return the rows to be sent at `now`; they are due again until they are marked."""
+        delay = self._sender.resend_delay
+        while self._sent and now - self._sent[0][0] >= delay:
+            sent_at, _, rows = heappop(self._sent)
+            self.note([row for row in rows if row.alert.last_sent_at == sent_at])
+        if not self._now:
+            return []
+        looked_at, self._now = self._now, {}
+        alive = [row for row in looked_at if alerts.holds(row)]
+        due = [row for row in alive if needs_sending(row.alert, now=now, delay=delay)]
+        self.note(due)
+        for row in set(alive).difference(due):
+            if row.alert.last_sent_at is not None:
+                self._later(row.alert.last_sent_at, [row])
+        return due
+
+    def alerts(self, alerts: ActiveAlerts, rows: Sequence[Row], *, now: datetime) -> list[Alert]:
+        """Return what the next stage is told of `rows`, as of the newest evaluation."""
+        told = []
+        for row in rows:
+            alert = alerts.read(row)
+            if row.told is None:
+                row.told = self._sender.labels(alert)
+            told.append(self._sender.alert(alert, labels=row.told, url=self._url, now=now))
+        return told
+
+    def mark(self, rows: Sequence[Row], *, now: datetime) -> None:
+        """Remember that these rows were told at `now`."""
+        for row in rows:
+            row.alert = msgspec.structs.replace(row.alert, last_sent_at=now)
+            if row.alert.resolved_at is None or row.alert.resolved_at <= now:
+                self._now.pop(row, None)  # else the clock was put back: it is due at once again
+        self._later(now, rows)
+
+    def _later(self, sent_at: datetime, rows: Sequence[Row]) -> None:
+        self._count += 1
+        heappush(self._sent, (sent_at, self._count, rows))
 
 
 def generator_url(external_url: str, expr: str) -> str:

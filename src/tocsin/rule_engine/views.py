@@ -35,7 +35,8 @@ class AlertView:
 class RuleView:
     """One rule. `state` is the worst of its alerts, INACTIVE for a recording rule.
 
-    `last_evaluation` is None before the first one. `labels` include those of the group.
+    `last_evaluation` is None before the first one. `labels` include those of the group;
+    `warnings` are what its expression warned of when it was last answered.
     """
 
     kind: RuleKind
@@ -51,6 +52,7 @@ class RuleView:
     evaluation_time: timedelta
     last_evaluation: datetime | None
     alerts: tuple[AlertView, ...]
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

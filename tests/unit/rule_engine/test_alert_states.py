@@ -1,5 +1,6 @@
 """Pending, firing, resolved: what an alert goes through, by value."""
 
+import math
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,14 +10,17 @@ from tocsin.model.labels import EMPTY, Labels
 from tocsin.rule_engine.alerting import (
     RESOLVED_RETENTION,
     ActiveAlert,
-    AlertSeries,
     Seen,
     State,
     Timing,
     alert_labels,
-    by_labels,
     check_limit,
+    next_change,
     resolve_all,
+    same_value,
+    series_of,
+    series_values,
+    to_us,
     transition,
 )
 
@@ -120,51 +124,55 @@ def test_value_and_annotations_follow_the_condition() -> None:
     assert history.state() is None
 
 
-def test_two_elements_with_the_same_alert_labels_are_an_error() -> None:
-    element = Seen(EMPTY, 1)
-    with pytest.raises(InvalidInput, match="same labelset after applying alert labels"):
-        by_labels([(A, element), (A, element)])
-
-
-def test_the_limit_counts_pending_and_firing_alerts_but_not_resolved_ones() -> None:
-    history = History(AT_ONCE).at(0, A, B).at(1, A)
-    check_limit(history.active, 1)
-    check_limit(history.active, 0)
-    check_limit(history.active, -1)
-    history.at(2, A, B)
+def test_the_limit_allows_exactly_that_many() -> None:
+    check_limit(1, 1)
+    check_limit(9, 0)
+    check_limit(9, -1)
     with pytest.raises(InvalidInput, match="exceeded limit of 1 with 2 alerts"):
-        check_limit(history.active, 1)
+        check_limit(2, 1)
 
 
 def test_a_rule_that_is_gone_resolves_what_fires_and_forgets_what_is_pending() -> None:
     history = History(HOLD).at(0, A).at(4, A, B).at(5, A, B)
-    ended = resolve_all(history.active, now=T0 + 6 * MIN)
-    assert list(ended) == [A]
-    assert ended[A].resolved_at == T0 + 6 * MIN
+    [ended] = resolve_all(history.active.values(), now=T0 + 6 * MIN)
+    assert (ended.labels, ended.resolved_at) == (A, T0 + 6 * MIN)
 
 
-def test_alerts_are_written_with_their_state_and_since_when() -> None:
-    history = History(HOLD).at(0, A).at(4, A, B).at(5, A, B)
-    labels, values = AlertSeries().render(history.active)
-    assert dict(zip(labels, values, strict=True)) == {
-        A.merged({"__name__": "ALERTS", "alertstate": "firing"}): 1,
-        A.merged({"__name__": "ALERTS_FOR_STATE"}): T0.timestamp(),
-        B.merged({"__name__": "ALERTS", "alertstate": "pending"}): 1,
-        B.merged({"__name__": "ALERTS_FOR_STATE"}): T0.timestamp() + 240,
-    }
+def test_an_alert_is_written_with_its_state_and_since_when() -> None:
+    alert = History(HOLD).at(0, A).at(4, A).active[A]
+    assert series_of(alert) == (
+        A.merged({"__name__": "ALERTS", "alertstate": "pending"}),
+        A.merged({"__name__": "ALERTS_FOR_STATE"}),
+    )
+    assert series_values(alert) == (1, T0.timestamp())
 
 
-def test_resolved_alerts_are_not_written() -> None:
-    history = History(AT_ONCE).at(0, A).at(1)
-    labels, values = AlertSeries().render(history.active)
-    assert (labels, values.tolist()) == ((), [])
+def test_a_resolved_alert_is_not_written() -> None:
+    assert series_of(History(AT_ONCE).at(0, A).at(1).active[A]) == ()
 
 
-def test_a_steady_rule_gives_the_same_label_objects_again() -> None:
-    series, history = AlertSeries(), History(AT_ONCE).at(0, A)
-    first, _ = series.render(history.active)
-    again, _ = series.render(history.at(1, A).active)
-    assert all(one is other for one, other in zip(first, again, strict=True))
+@pytest.mark.parametrize(
+    ("history", "expected"),
+    [
+        pytest.param(History(HOLD).at(0, A), 5 * MIN, id="pending"),
+        pytest.param(History(AT_ONCE).at(0, A), None, id="firing"),
+        pytest.param(History(Timing(0 * MIN, 7 * MIN)).at(0, A).at(1), 8 * MIN, id="kept"),
+        pytest.param(
+            History(AT_ONCE).at(0, A).at(1), 16 * MIN + timedelta(microseconds=1), id="resolved"
+        ),
+    ],
+)
+def test_when_an_alert_changes_by_itself(history: History, expected: timedelta | None) -> None:
+    due = next_change(history.active[A], history.timing)
+    assert due == (None if expected is None else to_us(T0 + expected))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [(1, 1, True), (1, 2, False), (0.0, -0.0, False), (math.nan, math.nan, True), (0, 1, False)],
+)
+def test_values_are_the_same_when_they_read_alike(one: float, other: float, same: bool) -> None:  # noqa: FBT001
+    assert same_value(one, other) is same
 
 
 def test_rule_labels_lie_over_those_of_the_element_and_the_name_goes() -> None:

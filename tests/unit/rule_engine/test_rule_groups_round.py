@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
+import pytest
 
 from tocsin.model.errors import LimitExceeded, Unreachable
 from tocsin.model.labels import Labels
@@ -13,8 +14,9 @@ from tocsin.model.tenant import TenantId, tenant_id
 from tocsin.rule_engine.alerting import State
 from tocsin.rule_engine.config import RuleFile, RuleSettings
 from tocsin.rule_engine.definition import RuleKind, groups_of
-from tocsin.rule_engine.fakes import FakeDoor, FakeQueries, FakeSink
+from tocsin.rule_engine.fakes import FakeDoor, FakeQueries, FakeSink, answer_of
 from tocsin.rule_engine.group import GroupRun, GroupSpec, Neighbours
+from tocsin.rule_engine.group_series import NAMES
 from tocsin.rule_engine.instruments import RuleInstruments
 from tocsin.rule_engine.restore import HEARTBEAT
 from tocsin.rule_engine.views import Health
@@ -234,6 +236,101 @@ async def test_each_round_leaves_a_heartbeat() -> None:
     await house.at(1)
     beats = house.written(HEARTBEAT, rule_group="f;g")
     assert beats == [(0, T0.timestamp()), (1, T0.timestamp() + 60)]
+
+
+async def test_a_group_tells_of_its_rounds_in_its_own_series() -> None:
+    house = House(DOWN, {"record": "r", "expr": "source"}, interval="30s", query_offset="1m")
+    house.says("down", a=1, b=1)
+    house.queries.answers["source"] = Unreachable("gone fishing")
+    await house.at(0)
+    house.says("source", a=5)
+    house.run.miss(2)
+    await house.at(1)
+    group = "f;g"
+    told = {
+        name.removeprefix("tocsin_rule_group_"): [
+            v for _, v in house.written(name, rule_group=group)
+        ]
+        for name in NAMES
+    }
+    assert all(float(took) > 0 for took in told.pop("last_duration_seconds"))
+    assert told == {
+        "last_evaluation_samples": [4, 5],
+        "interval_seconds": [30, 30],
+        "rules": [2, 2],
+        "rounds_total": [1, 4],
+        "rounds_missed_total": [0, 2],
+        "evaluations_total": [2, 4],
+        "evaluation_failures_total": [1, 1],
+    }
+    assert house.written(HEARTBEAT, rule_group=group)[0] == (0, T0.timestamp())
+
+
+async def test_the_counts_of_a_group_go_on_over_a_reload_and_end_with_it() -> None:
+    house = House(DOWN)
+    await house.at(0)
+    before, house.run = house.run, house.make({**DOWN, "for": "9m"})
+    house.run.adopt(before)
+    assert house.run.view().last_evaluation == T0
+    await house.at(1)
+    await house.run.retire_all(now=T0 + 2 * MIN)
+    name = "tocsin_rule_group_rounds_total"
+    assert house.written(name, rule_group="f;g") == [(0, 1), (1, 2), (2, "stale")]
+
+
+async def test_what_a_query_warns_of_is_shown_counted_and_logged_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    house = House({"record": "r", "expr": "odd"})
+    house.queries.answers["odd"] = answer_of([Sample(HOST_A, 0, 1.0)], warnings=("PromQL warning",))
+    await house.at(0)
+    await house.at(1)
+    assert house.run.view().rules[0].warnings == ("PromQL warning",)
+    assert house.run.view().rules[0].health is Health.OK
+    assert house.count("tocsin_rule_evaluation_warnings_total") == 2
+    assert [r.getMessage() for r in caplog.records] == ["Evaluating rule produced warnings"]
+    house.says("odd", a=1)
+    await house.at(2)
+    assert house.run.view().rules[0].warnings == ()
+
+
+async def test_a_vector_beyond_the_limit_is_not_rendered() -> None:
+    house = House({**DOWN, "annotations": {"a": "{{ $value.nope }}"}}, limit=1)
+    house.says("down", a=1, b=1)
+    await house.at(0)
+    assert house.count("tocsin_rule_template_failures_total") == 0
+    house.says("down", a=1)
+    await house.at(1)
+    assert house.count("tocsin_rule_template_failures_total") == 1
+
+
+async def test_an_alert_is_sent_with_the_value_of_the_newest_round() -> None:
+    house = House({**DOWN, "for": "0s", "annotations": {"a": "{{ $value }}"}})
+    for quarter in range(5):
+        house.says("down", a=quarter)
+        await house.at(quarter / 4)
+    assert [dict(a.annotations) for _, a in house.door.received] == [{"a": "0"}, {"a": "4"}]
+
+
+async def test_a_resolved_alert_keeps_the_value_it_had_last() -> None:
+    house = House({**DOWN, "for": "0s", "annotations": {"a": "{{ $value }}"}})
+    for quarter in range(3):
+        house.says("down", a=quarter)
+        await house.at(quarter / 4)
+    house.says("down")
+    await house.at(1)
+    assert dict(house.door.received[-1][1].annotations) == {"a": "2"}
+
+
+async def test_alerts_adopted_over_a_reload_are_sent_though_the_rule_fails() -> None:
+    house = House({**DOWN, "for": "0s"})
+    house.says("down", a=1)
+    await house.at(0)
+    before, house.run = house.run, house.make({**DOWN, "for": "0s", "expr": "broken"})
+    house.run.adopt(before)
+    house.queries.answers["broken"] = Unreachable("gone fishing")
+    await house.at(1)
+    assert len(house.door.received) == 2
 
 
 async def test_the_view_shows_group_rules_and_alerts() -> None:
