@@ -12,7 +12,7 @@ from tocsin.promql.typecheck import type_of
 
 
 def tree_json(expr: ast.Expr) -> dict[str, Any]:  # noqa: PLR0911  # one return per node
-    """Return a node with its operands. A plus before an operand leaves no node."""
+    """Return a node with its operands."""
     match expr:
         case ast.VectorSelector():
             return {"type": "vectorSelector", **_selector(expr)}
@@ -40,6 +40,8 @@ def _small(
             return {"type": "stringLiteral", "val": value}
         case ast.Negation(expr=inner):
             return {"type": "unaryExpr", "op": "-", "expr": tree_json(inner)}
+        case ast.Paren(expr=inner, plus=True):
+            return {"type": "unaryExpr", "op": "+", "expr": tree_json(inner)}
         case ast.Paren(expr=inner):
             return {"type": "parenExpr", "expr": tree_json(inner)}
         case _:

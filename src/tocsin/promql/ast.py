@@ -121,16 +121,17 @@ class Subquery:
 
 @dataclass(frozen=True, slots=True)
 class Negation:
-    """Unary minus. Unary plus leaves no node."""
+    """Unary minus. Unary plus changes nothing: it is kept as parentheses are."""
 
     expr: Expr
 
 
 @dataclass(frozen=True, slots=True)
 class Paren:
-    """An expression in parentheses."""
+    """An expression in parentheses, or with a plus before it."""
 
     expr: Expr
+    plus: bool = field(default=False, compare=False)
 
 
 class Cardinality(StrEnum):

@@ -184,10 +184,7 @@ class _Parser:
     def _signed(self, sign: Word, operand: ast.Expr) -> ast.Expr:
         if isinstance(operand, ast.NumberLiteral):
             return replace(operand, value=-operand.value) if sign.text == "-" else operand
-        if sign.text == "-":
-            return ast.Negation(operand)
-        self._places.plus(operand, sign.at)
-        return operand
+        return ast.Negation(operand) if sign.text == "-" else ast.Paren(operand, plus=True)
 
     def _operand(self) -> ast.Expr:
         start = self._reader.peek().at

@@ -46,7 +46,7 @@ def pretty(expr: ast.Expr, level: int = 0) -> str:  # noqa: PLR0911  # one retur
     """Return `expr` with every part of it that is too long for a line split over several."""
     indent, inner = _INDENT * level, level + 1
     whole = text_of(expr)
-    if len(whole.encode(errors="surrogatepass")) <= _LONGEST and not isinstance(expr, ast.Negation):
+    if len(whole.encode(errors="surrogatepass")) <= _LONGEST and not _signed(expr):
         return whole if isinstance(expr, ast.Subquery) else indent + whole
     match expr:
         case ast.Aggregate():
@@ -59,13 +59,18 @@ def pretty(expr: ast.Expr, level: int = 0) -> str:  # noqa: PLR0911  # one retur
         case ast.Call() if expr.args:
             arguments = ",\n".join(pretty(arg, inner) for arg in expr.args)
             return f"{indent}{expr.func}(\n{arguments}\n{indent})"
-        case ast.Paren():
+        case ast.Paren(plus=False):
             return f"{indent}(\n{pretty(expr.expr, inner)}\n{indent})"
         case ast.Subquery():
             return pretty(expr.expr, level) + _subquery_suffix(expr)
-        case ast.Negation():
-            return f"{indent}-{pretty(expr.expr, level).strip()}"
+        case ast.Paren() | ast.Negation():
+            sign = "+" if isinstance(expr, ast.Paren) else "-"
+            return f"{indent}{sign}{pretty(expr.expr, level).strip()}"
     return indent + whole
+
+
+def _signed(expr: ast.Expr) -> bool:
+    return isinstance(expr, ast.Negation) or (isinstance(expr, ast.Paren) and expr.plus)
 
 
 def _small(expr: ast.Expr) -> str:
@@ -80,7 +85,7 @@ def _small(expr: ast.Expr) -> str:
         case ast.Negation(expr=inner):
             return f"-{text_of(inner)}"
         case ast.Paren(expr=inner):
-            return f"({text_of(inner)})"
+            return f"+{text_of(inner)}" if expr.plus else f"({text_of(inner)})"
     raise TypeError(f"{type(expr).__name__} is printed by text_of")
 
 

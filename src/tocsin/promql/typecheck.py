@@ -33,7 +33,6 @@ class Places:
         self._text = text
         self._starts: dict[int, tuple[int, ast.Expr]] = {}
         self._operators: dict[int, int] = {}
-        self._signs: dict[int, int] = {}
 
     def mark(self, node: ast.Expr, start: int) -> None:
         """Remember where a node begins; it is kept alive, so that its id stays its own."""
@@ -43,29 +42,17 @@ class Places:
         """Remember where the sign of an operation stands."""
         self._operators[id(node)] = at
 
-    def plus(self, node: ast.Expr, at: int) -> None:
-        """Remember the plus before a node: it leaves no node of its own."""
-        self._signs.setdefault(id(node), at)
-
-    def sign(self, node: ast.Expr) -> int | None:
-        """Return where the plus before a node stands, None when there is none."""
-        return self._signs.get(id(node))
-
     def start(self, node: ast.Expr) -> int:
         """Return where a node begins, in characters from 0."""
         return self._starts[id(node)][0]
 
     def error(self, node: ast.Expr, reason: str) -> ParseError:
         """Return an error about a node."""
-        return self.error_at(self.start(node), reason)
-
-    def error_at(self, at: int, reason: str) -> ParseError:
-        """Return an error about what begins at character `at`."""
-        return error_at(self._text, at, reason)
+        return error_at(self._text, self.start(node), reason)
 
     def error_of_sign(self, node: ast.Binary, reason: str) -> ParseError:
         """Return an error about the sign of an operation."""
-        return self.error_at(self._operators[id(node)], reason)
+        return error_at(self._text, self._operators[id(node)], reason)
 
 
 def check_types(tree: ast.Expr, places: Places) -> Type:
@@ -108,8 +95,6 @@ class _Checker:
             raise self._places.error(node, TOO_DEEP)
         found = self._node(node)
         self._frames -= frames
-        if (sign := self._places.sign(node)) is not None:
-            self._signed(found, sign)
         return found
 
     def _node(self, node: ast.Expr) -> Type:
@@ -120,10 +105,10 @@ class _Checker:
                 return self._aggregate(node)
             case ast.Call():
                 return self._call(node)
-            case ast.Paren(expr=inner):
+            case ast.Paren(plus=False, expr=inner):
                 return self.check(inner)
-            case ast.Negation():
-                return self._negation(node)
+            case ast.Paren() | ast.Negation():
+                return self._signed(node)
         return self._leaf(node)
 
     def _leaf(self, node: _Leaf) -> Type:
@@ -160,15 +145,12 @@ class _Checker:
             raise self._places.error(node, reason)
         return Type.MATRIX
 
-    def _negation(self, node: ast.Negation) -> Type:
+    def _signed(self, node: ast.Paren | ast.Negation) -> Type:
         kind = self.check(node.expr)
-        self._signed(kind, self._places.start(node))
-        return kind
-
-    def _signed(self, kind: Type, at: int) -> None:
         if kind not in _NUMERIC:
             reason = "unary expression only allowed on expressions of type scalar or instant vector"
-            raise self._places.error_at(at, f'{reason}, got "{kind}"')
+            raise self._places.error(node, f'{reason}, got "{kind}"')
+        return kind
 
     def _aggregate(self, node: ast.Aggregate) -> Type:
         self._expect(node.expr, Type.VECTOR, "aggregation expression")
