@@ -1,7 +1,8 @@
 """`x_file` beside `x`: the file's content becomes `x`.
 
 Works on any struct that has both fields, `x` a secret or a string. `x_file` stays: dumps show
-it and not `x`. A path is relative to the file that names it and absolute afterwards, also
+it and not `x`. Where a struct has `files` beside a list `secrets`, each file's content becomes
+one more of them. A path is relative to the file that names it and absolute afterwards, also
 where the file itself is used (`ca_file`). The trailing newline is cut; a secret every user
 may read earns a warning.
 """
@@ -24,6 +25,7 @@ from tocsin.model.settings import Finding
 
 T = TypeVar("T")
 _TWIN = "_file"
+_LISTED = ("secrets", "files")  # of http_headers
 _USED_AS_FILES = ("ca", "cert")  # TLS takes certificates by path
 
 
@@ -51,6 +53,14 @@ def twins(kind: type[msgspec.Struct]) -> dict[str, bool]:
         for name, what in kinds.items()
         if name + _TWIN in kinds and name not in _USED_AS_FILES and _is(what, Secret, str)
     }
+
+
+@functools.cache
+def _has_listed(kind: type[msgspec.Struct]) -> bool:
+    """Tell whether a struct has a list of secrets that may come from a list of files."""
+    kinds = {field.name: field.type for field in msgspec.structs.fields(kind)}
+    secrets, files = (typing.get_args(kinds.get(name)) for name in _LISTED)
+    return Secret in secrets and str in files
 
 
 def _is(kind: Any, *wanted: type) -> bool:
@@ -92,6 +102,8 @@ class _Reader:
             text = self._twin(value, name, section)
             if text is not None:
                 changed[name] = Secret(text) if secret else text
+        if _has_listed(type(value)):
+            changed |= self._listed(value, section)
         return msgspec.structs.replace(value, **changed) if changed else value
 
     def _twin(self, value: msgspec.Struct, name: str, section: Section) -> str | None:
@@ -102,9 +114,25 @@ class _Reader:
         if isinstance(section.node, MapNode) and name in section.node.entries:
             self._note(self.problems, here, f"give {name} or {name}{_TWIN}, not both")
             return None
-        text = self._text(self._folder / path, here)
-        if text and twins(type(value))[name] and world_readable(self._folder / path):
-            message = f'secret file "{path}" can be read by every user (chmod 600)'
+        if twins(type(value))[name]:
+            return self._secret(path, here)
+        return self._text(self._folder / path, here)
+
+    def _listed(self, value: msgspec.Struct, section: Section) -> dict[str, Any]:
+        """Return secrets with those of files, and the files by their absolute paths."""
+        secrets, files = (getattr(value, name) for name in _LISTED)
+        texts = [
+            self._secret(name, section.at("files").at(index)) for index, name in enumerate(files)
+        ]
+        found = [Secret(text) for text in texts if text is not None]
+        paths = [str((self._folder / name).absolute()) for name in files]
+        return {"secrets": [*secrets, *found], "files": paths} if files else {}
+
+    def _secret(self, name: str, here: Section) -> str | None:
+        """Return the content of a file that holds a secret, None when it failed."""
+        text = self._text(self._folder / name, here)
+        if text and world_readable(self._folder / name):
+            message = f'secret file "{name}" can be read by every user (chmod 600)'
             self._note(self.warnings, here, message)
         return text
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,13 +27,20 @@ from tocsin.config_loader.server import check_token_names
 from tocsin.config_loader.tree import MapNode, Section, parse
 from tocsin.metrics_collector.backend.config import BackendConfig, BackendPart, check_backend
 from tocsin.metrics_collector.backend.tenants import Use, check_tenancy
-from tocsin.metrics_collector.config import MetricsConfig, anchor_files, check_metrics
+from tocsin.metrics_collector.config import (
+    MetricsConfig,
+    anchor_files,
+    check_metrics,
+    gaps_of_metrics,
+    notes_on_metrics,
+)
 from tocsin.model.errors import InvalidTenant
 from tocsin.model.tenant import TenantId, tenant_id
 from tocsin.promql.config import QueryPart, check_query, options_of
 from tocsin.promql.parser import Grammar
 from tocsin.rule_engine.check import check_settings
 from tocsin.rule_engine.config import RuleFile, RuleSettings
+from tocsin.timeseries.config import TsdbPart
 
 _NO_ROUTES = "route: {receiver: default}\nreceivers: [{name: default}]\n"
 
@@ -62,6 +69,7 @@ class TenantReader:
         rules = {**self._rules(tenant, section), **packs.rules}
         imported = self._prometheus(tenant, section)
         if imported is not None:
+            self._one_home(section, beside(section, ("otlp",) if imported.file.otlp else ()))
             metrics = imported.metrics(metrics)
             rule_settings = imported.rule_settings(rule_settings)
             rules = {**rules, **imported.rule_files}
@@ -83,6 +91,7 @@ class TenantReader:
             packs=packs.amounts,
             backend=Use(backend, (own_id,)) if backend else None,
             query=part(tenant, QueryPart).query,
+            tsdb=part(tenant, TsdbPart).tsdb,
         )
 
     def _backend(self, tenant: TenantBody, section: Section) -> BackendConfig | None:
@@ -127,6 +136,9 @@ class TenantReader:
         self.report.problems += revealed.problems
         self.report.warnings += revealed.warnings
         self.report.take(section, check_metrics(revealed.value))
+        self.report.take(section, gaps_of_metrics(revealed.value))
+        for note in notes_on_metrics(revealed.value):
+            self.report.warn(section, note.message, *note.path)
         return anchor_files(revealed.value, self.folder.absolute())
 
     def _rule_settings(self, tenant: TenantBody, section: Section) -> RuleSettings:
@@ -149,9 +161,7 @@ class TenantReader:
         name = tenant.prometheus_file
         if not name:
             return None
-        for key in beside(section):
-            message = f"{key} comes from prometheus_file: give one of the two"
-            self.report.fault(section, message, key)
+        self._one_home(section, beside(section))
         try:
             return read_prometheus(
                 self.folder / name,
@@ -162,6 +172,11 @@ class TenantReader:
         except Unreadable as error:
             self.report.fault(section, str(error), "prometheus_file")
             return None
+
+    def _one_home(self, section: Section, keys: Iterable[str]) -> None:
+        for key in keys:
+            message = f"{key} comes from prometheus_file: give one of the two"
+            self.report.fault(section, message, key)
 
     def _alertmanager(self, tenant: TenantBody, section: Section) -> AlertmanagerSettings | None:
         inline, name = alertmanager_of(tenant), tenant.alertmanager_file

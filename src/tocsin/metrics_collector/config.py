@@ -12,8 +12,16 @@ from pathlib import PurePath
 
 import msgspec
 
-from tocsin.metrics_collector.discovery_config import Discovery, anchored, check_discovery
-from tocsin.metrics_collector.http_config import Section, check_http_client
+from tocsin.metrics_collector.discovery_config import (
+    Discovery,
+    anchored,
+    check_discovery,
+    gaps_of_discovery,
+    without_gaps,
+)
+from tocsin.metrics_collector.http_config import Section, check_http_client, gaps_of_client
+from tocsin.metrics_collector.negotiation import check_negotiation, notes_on_negotiation
+from tocsin.metrics_collector.otlp.config import OtlpConfig, check_otlp
 from tocsin.metrics_collector.relabel import RelabelConfig, check_relabel
 from tocsin.model.errors import InvalidInput
 from tocsin.model.settings import Duration, Finding, duration
@@ -66,27 +74,31 @@ class ScrapeConfig(Discovery, frozen=True, kw_only=True):
     metric_relabel_configs: list[RelabelConfig] = msgspec.field(default_factory=list)
     """Rules over the labels of each scraped series, before it is stored."""
     scrape_protocols: list[str] = msgspec.field(default_factory=list)
-    """Accepted; OpenMetrics and the text format are asked for."""
+    """Formats to ask for, the best one first: `OpenMetricsText1.0.0`, `OpenMetricsText0.0.1`,
+    `PrometheusText1.0.0`, `PrometheusText0.0.4`. Empty: all of them. `PrometheusProto` is left
+    out."""
     fallback_scrape_protocol: str = ""
-    """Accepted; an answer of unknown type is read as text."""
-    scrape_native_histograms: bool = False
+    """Format of an answer that does not tell its own; empty: `PrometheusText0.0.4`."""
+    metric_name_validation_scheme: str = ""
+    """`utf8` or `legacy`: decides which escaping is asked for; empty: `utf8`. Names are stored as
+    the target gives them."""
+    metric_name_escaping_scheme: str = ""
+    """How targets are asked to write names: `allow-utf-8`, `underscores`, `dots`, `values`.
+    Empty: as the validation scheme needs."""
+    scrape_native_histograms: bool | None = None
     """Accepted; native histograms are not asked for."""
-    scrape_classic_histograms: bool = False
+    scrape_classic_histograms: bool | None = None
     """Accepted; classic histograms always are kept."""
-    always_scrape_classic_histograms: bool = False
+    always_scrape_classic_histograms: bool | None = None
     """Accepted; classic histograms always are kept."""
-    convert_classic_histograms_to_nhcb: bool = False
+    convert_classic_histograms_to_nhcb: bool | None = None
     """Accepted; classic histograms stay what they are."""
     native_histogram_bucket_limit: int = 0
-    """Accepted."""
+    """Accepted; native histograms are not asked for."""
     native_histogram_min_bucket_factor: float = 0.0
-    """Accepted."""
-    metric_name_validation_scheme: str = ""
-    """Accepted; names may hold any UTF-8."""
-    metric_name_escaping_scheme: str = ""
-    """Accepted; names come as the target gives them."""
-    extra_scrape_metrics: bool = False
-    """Accepted."""
+    """Accepted; native histograms are not asked for."""
+    extra_scrape_metrics: bool | None = None
+    """Accepted; the five series Prometheus always has are stored."""
     scrape_failure_log_file: str = ""
     """Accepted; failures stand in the log and in the API."""
 
@@ -100,6 +112,19 @@ LIMITS = (
     "target_limit",
     "keep_dropped_targets",
 )  # `global` of a prometheus.yml has these keys too, as defaults of its jobs
+NEGOTIATED = (
+    "scrape_protocols",
+    "metric_name_validation_scheme",
+    "metric_name_escaping_scheme",
+)  # and these
+WITHOUT_EFFECT = {
+    "scrape_native_histograms": "native histograms are not scraped",
+    "convert_classic_histograms_to_nhcb": "classic histograms stay what they are",
+    "native_histogram_bucket_limit": "native histograms are not scraped",
+    "native_histogram_min_bucket_factor": "native histograms are not scraped",
+    "extra_scrape_metrics": "the series scrape_timeout_seconds and so on are not stored",
+    "scrape_failure_log_file": "failures stand in the log and in the API",
+}  # what a job may ask for and does not get
 
 
 class SystemMetricsConfig(Section, frozen=True, kw_only=True):
@@ -128,6 +153,8 @@ class MetricsConfig(Section, frozen=True, kw_only=True):
     """Metrics of this machine."""
     collector_interval: Duration = duration("5s")
     """How often metrics of this process (`MetricsCollector`) are stored."""
+    otlp: OtlpConfig = msgspec.field(default_factory=OtlpConfig)
+    """How metrics that come by OTLP are named and labelled."""
 
 
 def check_metrics(config: MetricsConfig) -> list[Finding]:
@@ -150,7 +177,38 @@ def check_metrics(config: MetricsConfig) -> list[Finding]:
             message = f'found multiple scrape configs with job name "{job.job_name}"'
             findings.append(Finding((*at, "job_name"), message))
         seen.add(job.job_name)
-    return findings
+    return [*findings, *(finding.under("otlp") for finding in check_otlp(config.otlp))]
+
+
+def gaps_of_metrics(config: MetricsConfig) -> list[Finding]:
+    """Return what is asked for and not built, so that targets are missing."""
+    return [
+        finding.under("scrape_configs", index)
+        for index, job in enumerate(config.scrape_configs)
+        for finding in (*gaps_of_client(job), *gaps_of_discovery(job))
+    ]
+
+
+def notes_on_metrics(config: MetricsConfig) -> list[Finding]:
+    """Return what is accepted and has no effect."""
+    notes = [
+        finding.under("scrape_configs", index)
+        for index, job in enumerate(config.scrape_configs)
+        for finding in _notes_on_job(job)
+    ]
+    if config.otlp.convert_histograms_to_nhcb:
+        message = "convert_histograms_to_nhcb has no effect: histograms stay classic"
+        notes.append(Finding(("otlp", "convert_histograms_to_nhcb"), message))
+    return notes
+
+
+def buildable(config: MetricsConfig) -> MetricsConfig:
+    """Return the configuration without what is not built.
+
+    A job whose targets could not be reached is left out, of others the missing targets are.
+    """
+    jobs = [without_gaps(job) for job in config.scrape_configs if not list(gaps_of_client(job))]
+    return msgspec.structs.replace(config, scrape_configs=jobs)
 
 
 def interval_of(job: ScrapeConfig, config: MetricsConfig) -> Duration:
@@ -186,6 +244,13 @@ def anchor_files(config: MetricsConfig, folder: PurePath) -> MetricsConfig:
     return msgspec.structs.replace(config, scrape_configs=jobs)
 
 
+def _notes_on_job(job: ScrapeConfig) -> Iterator[Finding]:
+    for name, why in WITHOUT_EFFECT.items():
+        if getattr(job, name):
+            yield Finding((name,), f"{name} has no effect: {why}")
+    yield from notes_on_negotiation(job.scrape_protocols)
+
+
 def _check_limits(limits: ScrapeConfig) -> Iterator[Finding]:
     for name in LIMITS:
         value = getattr(limits, name)
@@ -205,6 +270,12 @@ def _check_job(job: ScrapeConfig, config: MetricsConfig) -> Iterator[Finding]:
     if job.scheme not in ("http", "https"):
         yield Finding(("scheme",), 'scheme must be "http" or "https"')
     yield from _check_limits(job)
+    yield from check_negotiation(
+        job.scrape_protocols,
+        job.fallback_scrape_protocol,
+        validation=job.metric_name_validation_scheme,
+        escaping=job.metric_name_escaping_scheme,
+    )
     yield from check_http_client(job)
     for name in ("relabel_configs", "metric_relabel_configs"):
         for finding in check_relabel(getattr(job, name)):

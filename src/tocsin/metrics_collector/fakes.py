@@ -19,6 +19,7 @@ from tocsin.metrics_collector.ports import (
     Page,
     ProcessSink,
     ReadFamilies,
+    Resolver,
     SampleSink,
     Stamp,
     TargetFiles,
@@ -204,6 +205,23 @@ class FakeTargetFiles(TargetFiles):
         if content is None:
             raise Unreachable("cannot read")
         return content
+
+
+@dataclass(slots=True)
+class FakeResolver(Resolver):
+    """Knows the addresses of names as a test says; `asked` keeps (name, whether IPv6)."""
+
+    known: dict[str, tuple[str, ...] | TocsinError] = field(default_factory=dict)
+    asked: list[tuple[str, bool]] = field(default_factory=list)
+
+    async def addresses(self, name: str, *, v6: bool) -> Sequence[str]:
+        """Return the addresses, or raise the error."""
+        self.asked.append((name, v6))
+        await asyncio.sleep(0)
+        found = self.known.get(name, ())
+        if isinstance(found, TocsinError):
+            raise found
+        return found
 
 
 def _any_matches(path: str, patterns: Sequence[str]) -> bool:

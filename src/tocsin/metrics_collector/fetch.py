@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
+import os
 from collections.abc import Coroutine, Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import aiohttp
 
 from tocsin.metrics_collector.backend.ports import Exchange, Outgoing
+from tocsin.metrics_collector.oauth2 import Tokens
 from tocsin.metrics_collector.ports import PLAIN, Fetch, FetchOptions, Page
+from tocsin.metrics_collector.proxy import proxy_of
+from tocsin.metrics_collector.tls import TlsContexts
 from tocsin.model.errors import LimitExceeded, Unreachable
 
 MAX_REDIRECTS = 10
@@ -22,10 +26,12 @@ _CHUNK = 64 << 10
 class AiohttpFetch(Fetch, Exchange):
     """Goes out over HTTP. Make it anywhere, use it on one event loop, `close()` it there."""
 
-    def __init__(self) -> None:
-        """Open nothing yet."""
+    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
+        """Open nothing yet; `environ` names proxies, for whom asks for them."""
         self._session: aiohttp.ClientSession | None = None
-        self._tls: dict[FetchOptions, ssl.SSLContext] = {}
+        self._environ = environ
+        self._tls = TlsContexts()
+        self._tokens = Tokens(self)
 
     async def close(self) -> None:
         """Close every connection. Idempotent."""
@@ -67,14 +73,29 @@ class AiohttpFetch(Fetch, Exchange):
         raise Unreachable(f"stopped after {MAX_REDIRECTS} redirects")
 
     async def _once(self, call: Outgoing, limit: int, options: FetchOptions) -> Page:
+        """Send one request, with a token where one is asked for."""
+        if options.token is None:
+            return await self._sent(call, limit, options)
+        header = await self._tokens.header(options.token)
+        named = {**call.headers, "Authorization": header.reveal()}
+        page = await self._sent(replace(call, headers=named), limit, options)
+        if page.status == 401:
+            self._tokens.refused(options.token, header)
+        return page
+
+    async def _sent(self, call: Outgoing, limit: int, options: FetchOptions) -> Page:
+        proxy = proxy_of(call.url, options.proxy, self._environ)
+        named = {name: value.reveal() for name, value in options.proxy.headers} if proxy else {}
         async with self._open().request(
             call.method,
             call.url,
             headers=call.headers,
             data=call.body or None,
             allow_redirects=False,
-            ssl=await self._context(options),
-            server_hostname=options.server_name or None,
+            ssl=await self._tls.of(options.tls),
+            server_hostname=options.tls.server_name or None,
+            proxy=proxy,
+            proxy_headers=named or None,
         ) as answer:
             body = bytearray()
             async for chunk in answer.content.iter_chunked(_CHUNK):
@@ -93,14 +114,6 @@ class AiohttpFetch(Fetch, Exchange):
             )
         return self._session
 
-    async def _context(self, options: FetchOptions) -> ssl.SSLContext | bool:
-        """Return how to do TLS; reading certificates blocks, so a thread does it, once."""
-        if options in (PLAIN, FetchOptions(follow_redirects=False)):
-            return True
-        if options not in self._tls:
-            self._tls[options] = await asyncio.to_thread(tls_context, options)
-        return self._tls[options]
-
 
 async def _in_time(answer: Coroutine[Any, Any, Page], timeout_s: float) -> Page:
     """Return the answer if it comes in time; put what aiohttp raises in our words."""
@@ -111,17 +124,6 @@ async def _in_time(answer: Coroutine[Any, Any, Page], timeout_s: float) -> Page:
         raise Unreachable(f"no answer within {timeout_s:g} s") from error
     except (aiohttp.ClientError, OSError, ValueError) as error:
         raise Unreachable(_told(error)) from error
-
-
-def tls_context(options: FetchOptions) -> ssl.SSLContext:
-    """Return the TLS settings of `options`. Raises OSError or ssl.SSLError on a bad file."""
-    context = ssl.create_default_context(cafile=options.ca_file or None)
-    if not options.verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    if options.cert_file:
-        context.load_cert_chain(options.cert_file, options.key_file or None)
-    return context
 
 
 def redirected(url: str, location: str) -> str:

@@ -18,12 +18,14 @@ from tocsin.metrics_collector.instruments import MetricInstruments
 from tocsin.metrics_collector.pools import (
     Discoverers,
     DiscoveryKey,
+    Lookouts,
     ScrapePool,
     discoverers_of,
     pools_of,
 )
-from tocsin.metrics_collector.ports import Fetch, Host, SampleSink, TargetFiles
+from tocsin.metrics_collector.ports import Fetch, Host, Resolver, SampleSink, TargetFiles
 from tocsin.metrics_collector.process import ProcessMetrics
+from tocsin.metrics_collector.sd_dns import SystemResolver
 from tocsin.metrics_collector.sd_file import DiskFiles
 from tocsin.metrics_collector.sources import (
     HostSource,
@@ -75,6 +77,7 @@ class Collector:
         host: Host | None = None,
         process: ProcessMetrics | None = None,
         files: TargetFiles | None = None,
+        resolver: Resolver | None = None,
     ) -> None:
         """Bind the neighbours; nothing runs before `start`.
 
@@ -86,7 +89,7 @@ class Collector:
         self.instruments = MetricInstruments(registry)
         """The stage's own metrics, shared with what receives samples."""
         self._host = host or PsutilHost()
-        self._files = files or DiskFiles()
+        self._lookouts = Lookouts(fetch, files or DiskFiles(), resolver or SystemResolver())
         self.process = process or ProcessMetrics()
         self._tenants: dict[TenantId, _Tenant] = {}
         self._locks: dict[TenantId, asyncio.Lock] = {}
@@ -99,7 +102,7 @@ class Collector:
         """Swap in a new configuration; what is unchanged runs on, what is gone ends."""
         async with self._lock(tenant):
             state = self._tenants.setdefault(tenant, _Tenant())
-            wanted = discoverers_of(config, state.discoverers, fetch=self._fetch, files=self._files)
+            wanted = discoverers_of(config, state.discoverers, self._lookouts)
             for key in state.looking.keys() - wanted.keys():
                 await _cancel(state.looking.pop(key))
             state.config, state.discoverers = config, wanted

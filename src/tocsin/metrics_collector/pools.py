@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 
 from tocsin.metrics_collector.config import MetricsConfig, ScrapeConfig
 from tocsin.metrics_collector.discovery import Discoverer, Groups, TargetGroup
-from tocsin.metrics_collector.discovery_config import FileSdConfig, HttpSdConfig
-from tocsin.metrics_collector.ports import Fetch, TargetFiles
+from tocsin.metrics_collector.discovery_config import DnsSdConfig, FileSdConfig, HttpSdConfig
+from tocsin.metrics_collector.ports import Fetch, Resolver, TargetFiles
+from tocsin.metrics_collector.sd_dns import DnsDiscovery
 from tocsin.metrics_collector.sd_file import FileDiscovery
 from tocsin.metrics_collector.sd_http import HttpDiscovery
 from tocsin.metrics_collector.target import Job, Outcome, Target
@@ -24,18 +25,33 @@ _SLICE = 32  # targets made without a break: about 4 ms
 
 
 @dataclass(frozen=True, slots=True)
+class Lookouts:
+    """The world beyond this stage where targets are looked for."""
+
+    fetch: Fetch
+    files: TargetFiles
+    resolver: Resolver
+
+
+@dataclass(frozen=True, slots=True)
 class DiscoveryKey:
     """Names a discoverer by the job it works for and all its configuration."""
 
     job: str
-    config: FileSdConfig | HttpSdConfig
+    config: FileSdConfig | HttpSdConfig | DnsSdConfig
 
-    def discoverer(self, fetch: Fetch, files: TargetFiles) -> Discoverer:
+    def __hash__(self) -> int:
+        """Return a hash of what hardly two of them share: a configuration holds mappings."""
+        return hash((self.job, type(self.config), self.config.refresh_interval))
+
+    def discoverer(self, world: Lookouts) -> Discoverer:
         """Return a new discoverer of this configuration."""
         if isinstance(self.config, FileSdConfig):
             name = f"file/{self.job}/{','.join(self.config.files)}"
-            return FileDiscovery(name, self.config, files)
-        return HttpDiscovery(self.job, self.config, fetch)
+            return FileDiscovery(name, self.config, world.files)
+        if isinstance(self.config, DnsSdConfig):
+            return DnsDiscovery(self.job, self.config, world.resolver)
+        return HttpDiscovery(self.job, self.config, world.fetch)
 
 
 Discoverers = dict[DiscoveryKey, Discoverer]
@@ -109,12 +125,10 @@ async def pools_of(
     return pools
 
 
-def discoverers_of(
-    config: MetricsConfig, before: Discoverers, *, fetch: Fetch, files: TargetFiles
-) -> Discoverers:
+def discoverers_of(config: MetricsConfig, before: Discoverers, world: Lookouts) -> Discoverers:
     """Return the discoverers of a tenant; one that is configured as before stays the same."""
     return {
-        key: before.get(key) or key.discoverer(fetch, files)
+        key: before.get(key) or key.discoverer(world)
         for job in config.scrape_configs
         for key in _keys(job)
     }
@@ -125,6 +139,8 @@ def _keys(job: ScrapeConfig) -> Iterator[DiscoveryKey]:
         yield DiscoveryKey(job.job_name, files)
     for server in job.http_sd_configs:
         yield DiscoveryKey(job.job_name, server)
+    for names in job.dns_sd_configs:
+        yield DiscoveryKey(job.job_name, names)
 
 
 def _pool(outcomes: Sequence[Outcome], config: ScrapeConfig) -> Pool:

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from tocsin.model.labels import Labels
 from tocsin.model.sample import Metadata, Sample
+from tocsin.model.secret import Secret
 from tocsin.model.series import Appended, Columns, Layout, Resolved, Series, Values
 from tocsin.model.tenant import TenantId
 
@@ -76,15 +77,65 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
-class FetchOptions:
-    """How a target is reached; files are PEM, "" means the system's or none."""
+class TlsOptions:
+    """How the other side is verified and who we show we are.
 
-    follow_redirects: bool = True
+    PEM in files or as it stands; "" means the system's authorities, or no certificate. Versions
+    are those of a configuration (`TLS12`), "" for the library's.
+    """
+
     verify: bool = True
+    ca: str = ""
     ca_file: str = ""
+    cert: str = ""
     cert_file: str = ""
+    key: Secret | None = None
     key_file: str = ""
     server_name: str = ""
+    min_version: str = ""
+    max_version: str = ""
+
+
+VERIFIED = TlsOptions()
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyOptions:
+    """Through which proxy requests go. Its URL may hold credentials; None for none.
+
+    `without` are hosts reached directly. `headers` go with CONNECT only.
+    """
+
+    url: Secret | None = None
+    without: str = ""
+    from_environment: bool = False
+    headers: tuple[tuple[str, Secret], ...] = ()
+
+
+DIRECT = ProxyOptions()
+
+
+@dataclass(frozen=True, slots=True)
+class TokenOptions:
+    """Where an access token comes from, by OAuth 2.0 client credentials (RFC 6749, 4.4)."""
+
+    client_id: str
+    client_secret: Secret
+    url: str
+    scopes: tuple[str, ...] = ()
+    parameters: tuple[tuple[str, str], ...] = ()
+    tls: TlsOptions = VERIFIED
+    proxy: ProxyOptions = DIRECT
+
+
+@dataclass(frozen=True, slots=True)
+class FetchOptions:
+    """How a target is reached. `token` is where its Authorization header comes from, if any."""
+
+    follow_redirects: bool = True
+    tls: TlsOptions = VERIFIED
+    proxy: ProxyOptions = DIRECT
+    token: TokenOptions | None = None
 
 
 PLAIN = FetchOptions()
@@ -119,6 +170,17 @@ class TargetFiles(Protocol):
 
     async def read(self, path: str) -> bytes:
         """Return a file's content. Raises Unreachable, or LimitExceeded when it is too long."""
+        ...
+
+
+class Resolver(Protocol):
+    """Finds the addresses of names. Never blocks the loop."""
+
+    async def addresses(self, name: str, *, v6: bool) -> Sequence[str]:
+        """Return the IPv4 or IPv6 addresses of a name, sorted; none when there is no such name.
+
+        Raises Unreachable when nobody could be asked.
+        """
         ...
 
 

@@ -12,7 +12,12 @@ from urllib.parse import urlsplit, urlunsplit
 
 from tocsin.metrics_collector.discovery import MAX_LIST_BYTES, Discoverer, Groups, groups_from_json
 from tocsin.metrics_collector.discovery_config import HttpSdConfig
-from tocsin.metrics_collector.http_config import authorization_of, fetch_options
+from tocsin.metrics_collector.http_config import (
+    authorization_of,
+    fetch_options,
+    headers_of,
+    with_headers,
+)
 from tocsin.metrics_collector.ports import Fetch, Page
 from tocsin.model.errors import InvalidInput, TocsinError
 from tocsin.model.version import VERSION
@@ -58,7 +63,9 @@ class HttpDiscovery(Discoverer):
             "X-Prometheus-Refresh-Interval-Seconds": f"{self.interval.total_seconds():g}",
         }
         credential = authorization_of(self._config)
-        return headers | ({"Authorization": credential.reveal()} if credential else {})
+        if credential is not None:
+            headers["Authorization"] = credential.reveal()
+        return with_headers(headers, headers_of(self._config))
 
 
 def without_credentials(url: str) -> str:

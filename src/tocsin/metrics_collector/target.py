@@ -18,7 +18,13 @@ from tocsin.metrics_collector.config import (
     timeout_of,
 )
 from tocsin.metrics_collector.discovery_config import valid_address
-from tocsin.metrics_collector.http_config import authorization_of, fetch_options
+from tocsin.metrics_collector.http_config import (
+    authorization_of,
+    fetch_options,
+    headers_of,
+    with_headers,
+)
+from tocsin.metrics_collector.negotiation import accept
 from tocsin.metrics_collector.ports import FetchOptions
 from tocsin.metrics_collector.relabel import Rules, compile_rules, relabel
 from tocsin.model.errors import InvalidInput
@@ -27,10 +33,6 @@ from tocsin.model.secret import Secret
 from tocsin.model.settings import Duration
 from tocsin.model.version import VERSION
 
-ACCEPT = (
-    "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
-    "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
-)
 _PARAM = "__param_"
 _RESERVED = "__"
 _PATH_SAFE = "/:@&=+$,;"  # what Go leaves in a path beside letters, digits and -_.~
@@ -51,8 +53,9 @@ class Limits:
 class Target:
     """One target. Equal targets are scraped alike; `key` is unique within the tenant.
 
-    `authorization` is the value of that header, None for none. `rules` rewrite the labels of
-    its series. `refused` says why it is not scraped at all, "" when it is.
+    `authorization` is the value of that header, None for none; `more` are further headers.
+    `fallback` is the format of an answer that does not tell its own. `rules` rewrite the labels
+    of its series. `refused` says why it is not scraped at all, "" when it is.
     """
 
     job: str
@@ -67,6 +70,9 @@ class Target:
     limits: Limits = field(default_factory=Limits)
     options: FetchOptions = field(default_factory=FetchOptions)
     authorization: Secret | None = None
+    more: tuple[tuple[str, Secret], ...] = ()
+    accept: str = field(default_factory=lambda: accept(()))
+    fallback: str = ""
     rules: Rules = ()
     refused: str = ""
 
@@ -78,14 +84,14 @@ class Target:
     def headers(self) -> dict[str, str]:
         """Return the headers of a scrape; the credential is plain in them."""
         headers = {
-            "Accept": ACCEPT,
+            "Accept": self.accept,
             "Accept-Encoding": "gzip" if self.compress else "identity",
             "User-Agent": f"Tocsin/{VERSION}",
             "X-Prometheus-Scrape-Timeout-Seconds": f"{self.timeout.total_seconds():g}",
         }
         if self.authorization is not None:
             headers["Authorization"] = self.authorization.reveal()
-        return headers
+        return with_headers(headers, self.more)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +125,12 @@ class Job:
         self._limits = _limits(config)
         self._options = fetch_options(config)
         self._authorization = authorization_of(config)
+        self._more = headers_of(config)
+        self._accept = accept(
+            config.scrape_protocols,
+            validation=config.metric_name_validation_scheme,
+            escaping=config.metric_name_escaping_scheme,
+        )
 
     def alike(self, other: Job) -> bool:
         """Tell whether both make the same of every address."""
@@ -158,6 +170,9 @@ class Job:
             limits=self._limits,
             options=self._options,
             authorization=self._authorization,
+            more=self._more,
+            accept=self._accept,
+            fallback=self.config.fallback_scrape_protocol,
             rules=self._series_rules,
         )
 

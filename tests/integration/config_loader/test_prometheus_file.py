@@ -120,21 +120,33 @@ global: {scrape_interval: 5s, evaluation_interval: 0s, scrape_timeout: 0s}
 scrape_configs:
   - job_name: x
     scrape_timeout: 9s
-    consul_sd_configs: [{server: "localhost:8500"}]
+    oauth2: {client_id: c}
     relabel_configs: [{action: keep, regex: "("}]
   - job_name: x
     kubernets_sd_configs: []
 scrape_config_files: [more.yml]
 rule_files: [missing.yml]
+otlp: {ignore_resource_attributes: [a]}
 """
     with pytest.raises(Refused) as refused:
         load(write(tmp_path, text), environ={})
     found = told(tmp_path, refused.value.problems)
     assert [line.partition(" ")[0] for line in found] == [
         f"prom/prometheus.yml:{place}:"
-        for place in ("2:52", "2:72", "5:21", "6:24", "7:45", "8:15", "9:5", "10:22", "11:14")
+        for place in (
+            "2:52",
+            "2:72",
+            "5:21",
+            "6:13",
+            "7:45",
+            "8:15",
+            "9:5",
+            "10:23",
+            "11:14",
+            "12:36",
+        )
     ]
-    assert "consul_sd_configs is not built yet" in found[3]
+    assert "is no http or https URL" in found[3]
     assert 'did you mean "kubernetes_sd_configs"?' in found[6]
 
 
@@ -178,3 +190,174 @@ def test_an_empty_file_has_the_defaults_of_prometheus(tmp_path: Path) -> None:
     tenant = only(load(write(tmp_path, "global:\n"), environ={}))
     assert str(tenant.metrics.scrape_interval) == "1m"
     assert tenant.metrics.scrape_configs == []
+
+
+ELSEWHERE = """
+global:
+  scrape_protocols: [PrometheusText0.0.4]
+  metric_name_validation_scheme: legacy
+  metric_name_escaping_scheme: dots
+  scrape_native_histograms: true
+  label_limit: 7
+scrape_configs:
+  - job_name: pods
+    kubernetes_sd_configs: [{role: pod}]
+    static_configs: [{targets: ["a:1"]}]
+    extra_scrape_metrics: true
+  - job_name: socks
+    proxy_url: socks5://user:hunter2@proxy:1
+    static_configs: [{targets: ["b:1"]}]
+  - job_name: names
+    scrape_protocols: [PrometheusProto, OpenMetricsText1.0.0]
+    metric_name_validation_scheme: utf8
+    dns_sd_configs: [{names: [a]}, {names: [b], type: A, port: 9}]
+    http_sd_configs: [{url: "http://x", authorization: {credentials_ref: y}}]
+scrape_config_files: ["more/*.yml", "none/*.yml"]
+otlp:
+  promote_resource_attributes: [host.name]
+  translation_strategy: NoTranslation
+"""
+MORE = """
+scrape_configs:
+  - job_name: first
+    basic_auth: {username_file: user, password_file: pass}
+    tls_config: {ca_file: ca.pem}
+    file_sd_configs: [{files: ["*.json"]}]
+  - job_name: second
+    consul_sd_configs: [{server: "localhost:8500"}]
+"""
+
+
+def write_elsewhere(folder: Path, more: str = MORE, text: str = ELSEWHERE) -> Path:
+    path = write(folder, text)
+    beside = folder / "prom" / "more"
+    beside.mkdir()
+    (beside / "one.yml").write_text(more)
+    for name in ("user", "pass"):
+        (beside / name).write_text(f"{name}\n")
+        (beside / name).chmod(0o600)
+    return path
+
+
+def test_what_is_not_built_is_told_and_the_rest_of_the_file_counts(tmp_path: Path) -> None:
+    loaded = load(write_elsewhere(tmp_path), environ={})
+    missing, out = "; these targets are missing", "; the job is left out"
+    use = "use file_sd_configs or http_sd_configs"
+    assert told(tmp_path, loaded.warnings) == [
+        "prom/prometheus.yml:6:29: scrape_native_histograms has no effect: "
+        "native histograms are not scraped",
+        f"prom/prometheus.yml:10:28: kubernetes_sd_configs is not built: {use}{missing}",
+        "prom/prometheus.yml:12:27: extra_scrape_metrics has no effect: "
+        "the series scrape_timeout_seconds and so on are not stored",
+        "prom/prometheus.yml:14:16: a proxy by socks5 is not built: http and https are" + out,
+        "prom/prometheus.yml:17:24: PrometheusProto has no effect: text formats are asked for",
+        "prom/prometheus.yml:19:22: dns_sd_configs of type SRV is not built: use type A or AAAA "
+        f"with a port, file_sd_configs or http_sd_configs{missing}",
+        "prom/prometheus.yml:20:74: credentials_ref is not built: there is no secret manager"
+        + missing,
+        'prom/prometheus.yml:21:37: "none/*.yml" matches no file',
+        f"prom/more/one.yml:8:24: consul_sd_configs is not built: {use}{missing}",
+    ]
+    jobs = {job.job_name: job for job in only(loaded).metrics.scrape_configs}
+    assert list(jobs) == ["pods", "names", "first", "second"]
+    assert jobs["pods"].static_configs[0].targets == ["a:1"]
+    assert jobs["pods"].kubernetes_sd_configs == []
+    assert [each.names for each in jobs["names"].dns_sd_configs] == [["b"]]
+    assert jobs["names"].http_sd_configs == []
+
+
+def test_files_of_jobs_have_places_and_paths_of_their_own(tmp_path: Path) -> None:
+    loaded = load(write_elsewhere(tmp_path), environ={})
+    first = only(loaded).metrics.scrape_configs[2]
+    beside = tmp_path / "prom" / "more"
+    assert first.file_sd_configs[0].files == (str(beside / "*.json"),)
+    assert first.tls_config.ca_file == str(beside / "ca.pem")
+    assert first.basic_auth is not None
+    assert first.basic_auth.password is not None
+    assert (first.basic_auth.username, first.basic_auth.password.reveal()) == ("user", "pass")
+    assert {beside / "one.yml", beside / "pass"} <= set(loaded.files)
+
+
+def test_formats_and_schemes_of_global_are_handed_down(tmp_path: Path) -> None:
+    pods, names, first, _ = only(load(write_elsewhere(tmp_path), environ={})).metrics.scrape_configs
+    for job in (pods, first):
+        assert job.scrape_protocols == ["PrometheusText0.0.4"]
+        assert job.metric_name_validation_scheme == "legacy"
+        assert job.metric_name_escaping_scheme == "dots"
+        assert job.label_limit == 7
+    assert names.scrape_protocols == ["PrometheusProto", "OpenMetricsText1.0.0"]
+    assert names.metric_name_validation_scheme == "utf8"
+    assert names.metric_name_escaping_scheme == ""
+
+
+def test_otlp_of_the_file_counts(tmp_path: Path) -> None:
+    otlp = only(load(write_elsewhere(tmp_path), environ={})).metrics.otlp
+    assert otlp.promote_resource_attributes == ("host.name",)
+    assert otlp.translation_strategy == "NoTranslation"
+
+
+def test_otlp_stands_in_our_own_file_where_the_other_has_none(tmp_path: Path) -> None:
+    own = OWN + "otlp: {promote_resource_attributes: [zone]}\n"
+    otlp = only(load(write(tmp_path, own=own), environ={})).metrics.otlp
+    assert otlp.promote_resource_attributes == ("zone",)
+
+
+def test_otlp_has_one_home(tmp_path: Path) -> None:
+    path = write_elsewhere(tmp_path)
+    path.write_text(OWN + "otlp: {}\n")
+    with pytest.raises(Refused, match="otlp comes from prometheus_file"):
+        load(path, environ={})
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ("[", r"one\.yml:2:1: not valid YAML"),
+        ("jobs: []", r'one\.yml:1:1: unknown field "jobs"'),
+        ("scrape_configs: [{job_name: pods}]", "multiple scrape configs"),
+        ("scrape_configs: [{job_name: x, scheme: ftp}]", r"one\.yml:1:40: scheme must be"),
+        ("scrape_configs: [{job_name: x, bearer_token_file: gone}]", r"one\.yml:1:51: cannot read"),
+    ],
+)
+def test_faults_of_a_file_of_jobs_bear_the_place_in_it(
+    tmp_path: Path, more: str, message: str
+) -> None:
+    with pytest.raises(Refused, match=message):
+        load(write_elsewhere(tmp_path, more), environ={})
+
+
+def test_a_file_of_jobs_that_cannot_be_read_is_told_where_it_is_named(tmp_path: Path) -> None:
+    path = write_elsewhere(tmp_path)
+    (tmp_path / "prom" / "more" / "two.yml").write_bytes(b"\xff")
+    with pytest.raises(Refused, match=r"prometheus\.yml:21:23: .* is not UTF-8"):
+        load(path, environ={})
+
+
+def test_an_empty_file_of_jobs_has_none(tmp_path: Path) -> None:
+    loaded = load(write_elsewhere(tmp_path, ""), environ={})
+    assert [job.job_name for job in only(loaded).metrics.scrape_configs] == ["pods", "names"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("global: {scrape_protocols: [x]}", r"prometheus\.yml:1:29: unknown scrape protocol"),
+        ("global: {metric_name_escaping_scheme: x}", "metric_name_escaping_scheme must be"),
+        ("otlp: {translation_strategy: x}", r"prometheus\.yml:1:30: expected one of"),
+    ],
+)
+def test_faults_of_defaults_bear_their_place(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(Refused, match=message):
+        load(write(tmp_path, text), environ={})
+
+
+def test_what_a_tenant_writes_itself_must_be_built(tmp_path: Path) -> None:
+    path = tmp_path / "tocsin.yaml"
+    path.write_text(
+        "tenant: a\nscrape_configs: [{job_name: x, consul_sd_configs: [{}]}]\n"
+        "otlp: {convert_histograms_to_nhcb: true}\n"
+    )
+    with pytest.raises(Refused, match=r"tocsin\.yaml:2:51: consul_sd_configs is not built"):
+        load(path, environ={})
+    path.write_text("tenant: a\notlp: {convert_histograms_to_nhcb: true}\n")
+    assert "has no effect" in told(tmp_path, load(path, environ={}).warnings)[-1]

@@ -27,6 +27,13 @@ class Login(msgspec.Struct, frozen=True, kw_only=True):
     number_file: str = ""
 
 
+class Header(msgspec.Struct, frozen=True, kw_only=True):
+    """Values of a header, some of them in files."""
+
+    secrets: list[Secret] = []
+    files: list[str] = []
+
+
 class House(msgspec.Struct, frozen=True, kw_only=True):
     """Logins wherever a struct may stand."""
 
@@ -35,6 +42,7 @@ class House(msgspec.Struct, frozen=True, kw_only=True):
     fixed: tuple[Login, ...] = ()
     named: dict[str, Login] = {}
     maybe: Login | None = None
+    headers: dict[str, Header] = {}
 
 
 @pytest.fixture
@@ -118,3 +126,21 @@ def test_an_absolute_path_stays(folder: Path) -> None:
 
 def test_which_fields_have_a_file_twin() -> None:
     assert twins(Login) == {"user": False, "password": True}
+
+
+def test_a_list_of_secrets_may_come_from_a_list_of_files(folder: Path) -> None:
+    done = read("headers: {X: {secrets: [a], files: [pass, user]}, Y: {secrets: [b]}}", folder)
+    assert isinstance(done.value, House)
+    header = done.value.headers["X"]
+    assert [secret.reveal() for secret in header.secrets] == ["a", "hunter2", "me"]
+    assert header.files == [str(folder / "pass"), str(folder / "user")]
+    assert [secret.reveal() for secret in done.value.headers["Y"].secrets] == ["b"]
+
+
+def test_a_listed_file_that_is_missing_or_open_to_all_is_told(folder: Path) -> None:
+    (folder / "pass").chmod(0o644)
+    done = read("headers: {X: {files: [pass, gone]}}", folder)
+    [problem], [warning] = done.problems, done.warnings
+    assert (problem.line, problem.column) == (1, 29)
+    assert "gone" in problem.message
+    assert 'secret file "pass" can be read by every user' in warning.message

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from tocsin.metrics_collector.backend.ports import Outgoing
 from tocsin.metrics_collector.fetch import AiohttpFetch
-from tocsin.metrics_collector.ports import PLAIN, FetchOptions, Page
+from tocsin.metrics_collector.ports import PLAIN, FetchOptions, Page, TlsOptions
 from tocsin.model.errors import LimitExceeded, Unreachable
 
 MIB = 1 << 20
@@ -141,9 +141,9 @@ async def test_a_request_that_is_cancelled_ends(server: Server, fetch: AiohttpFe
 
 
 async def test_certificates_that_cannot_be_read_are_told(fetch: AiohttpFetch) -> None:
-    for options in (FetchOptions(ca_file="/nowhere"), FetchOptions(cert_file="/nowhere")):
+    for tls in (TlsOptions(ca_file="/nowhere"), TlsOptions(cert_file="/nowhere")):
         with pytest.raises(Unreachable):
-            await get(fetch, "https://127.0.0.1:1/", options=options)
+            await get(fetch, "https://127.0.0.1:1/", options=FetchOptions(tls=tls))
 
 
 async def test_a_request_with_a_body_is_sent_as_it_is(server: Server, fetch: AiohttpFetch) -> None:

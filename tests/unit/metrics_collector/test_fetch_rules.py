@@ -4,8 +4,9 @@ import ssl
 
 import pytest
 
-from tocsin.metrics_collector.fetch import redirected, tls_context
-from tocsin.metrics_collector.ports import PLAIN, FetchOptions
+from tocsin.metrics_collector.fetch import redirected
+from tocsin.metrics_collector.ports import VERIFIED, TlsOptions
+from tocsin.metrics_collector.tls import tls_context
 from tocsin.model.errors import Unreachable
 
 
@@ -28,7 +29,7 @@ def test_a_redirect_may_not_carry_the_credential_elsewhere(location: str) -> Non
 
 
 def test_certificates_are_verified_unless_told_otherwise() -> None:
-    assert tls_context(PLAIN).verify_mode is ssl.CERT_REQUIRED
-    lax = tls_context(FetchOptions(verify=False))
+    assert tls_context(VERIFIED).verify_mode is ssl.CERT_REQUIRED
+    lax = tls_context(TlsOptions(verify=False))
     assert lax.verify_mode is ssl.CERT_NONE
     assert not lax.check_hostname

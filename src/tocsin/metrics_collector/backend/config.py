@@ -20,6 +20,7 @@ from tocsin.metrics_collector.http_config import (
     Section,
     TlsConfig,
     check_http_client,
+    gaps_of_client,
 )
 from tocsin.model.secret import Secret
 from tocsin.model.settings import Duration, Finding, duration
@@ -88,6 +89,7 @@ def check_backend(config: BackendConfig) -> Iterator[Finding]:
     if config.remote_write_url:
         yield from _check_url(config.remote_write_url, "remote_write_url")
     yield from check_http_client(http_client(config))
+    yield from gaps_of_client(http_client(config))
     yield from _check_headers(config)
     if config.timeout < _SHORTEST:
         yield Finding(("timeout",), "must be at least 1ms")
