@@ -15,6 +15,7 @@ from tocsin.metrics_collector.backend.backends import Backends, Surroundings
 from tocsin.metrics_collector.backend.instruments import BackendInstruments
 from tocsin.metrics_collector.backend.ports import Exchange
 from tocsin.metrics_collector.loop import Collector
+from tocsin.metrics_collector.otlp.receiver import OtlpReceiver
 from tocsin.metrics_collector.ports import Fetch
 from tocsin.metrics_collector.process import ProcessMetrics
 from tocsin.metrics_collector.receiver import Receiver
@@ -52,6 +53,7 @@ class House:
 
     metrics: Collector
     received: Receiver
+    otlp: OtlpReceiver
     backends: Backends
     budgets: Budgets
     rules: RuleGroups
@@ -96,4 +98,5 @@ def assemble(stores: Stores, series: MetricStore, outside: Outside, registry: Re
         series, outside.fetch, clock=clock, registry=registry, process=outside.process
     )
     received = Receiver(series, clock=clock, instruments=metrics.instruments)
-    return House(metrics, received, backends, budgets, rules, alerts, correlate, notify)
+    otlp = OtlpReceiver(series, clock=clock, instruments=metrics.instruments)
+    return House(metrics, received, otlp, backends, budgets, rules, alerts, correlate, notify)

@@ -29,6 +29,7 @@ class Tenancy:
         """Recover a tenant and begin to work for it: receivers first, metrics last."""
         tenant, house = settings.id, self.house
         house.budgets.put(tenant, settings.query)
+        house.otlp.configure(tenant, settings.metrics.otlp)
         await house.correlate.start(tenant)
         await house.notify.start(tenant, self.receivers(settings, external_url))
         await house.alerts.start(tenant, settings.alertmanager.engine)
@@ -40,6 +41,7 @@ class Tenancy:
         """Put new settings of a running tenant in force; what is unchanged runs on."""
         tenant, house = settings.id, self.house
         house.budgets.put(tenant, settings.query)
+        house.otlp.configure(tenant, settings.metrics.otlp)
         house.notify.reload(tenant, self.receivers(settings, external_url))
         await house.alerts.reload(tenant, settings.alertmanager.engine)
         await house.backends.reload(tenant, settings.backend)
@@ -51,6 +53,7 @@ class Tenancy:
         house = self.house
         await house.metrics.stop(tenant)
         house.received.forget(tenant)
+        house.otlp.forget(tenant)
         await self.uploads.forget(tenant)
         await house.rules.stop(tenant)
         await house.backends.stop(tenant)

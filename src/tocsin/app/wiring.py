@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tocsin.api.alertmanager import AlertmanagerApi, BuildInfo
 from tocsin.api.http import Door
+from tocsin.api.otlp import OtlpApi
 from tocsin.api.service import Reload, Service
 from tocsin.api.ui.pages import Pages
 from tocsin.api.v1 import RestApi
@@ -197,6 +198,7 @@ def _door(config: Config, house: House, hooks: Hooks, rooms: Rooms) -> Door:
         dialects=(
             *alertmanager.dialects(),
             proxied(prometheus, house.backends),
+            *OtlpApi(house.otlp).dialects(),
             replace(rest, endpoints=(*rest.endpoints, *rules.endpoints())),
             pages.dialect(),
             service.dialect(),

@@ -106,7 +106,7 @@ def test_a_plain_backend_has_no_fault() -> None:
             },
             ": at most one of basic_auth",
         ),
-        ({"basic_auth": BasicAuth(password_ref="x")}, "basic_auth.password_ref: "),
+        ({"basic_auth": BasicAuth(username_ref="x")}, "basic_auth.username_ref: "),
     ],
 )
 def test_a_fault_is_told_with_its_place(more: dict[str, Any], complaint: str) -> None:
