@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import click
 
@@ -18,6 +19,7 @@ from tocsin.config_loader.report import Report, in_file_order
 from tocsin.config_loader.rules import read_rule_text
 from tocsin.config_loader.tree import MAX_BYTES
 from tocsin.model.errors import ConfigError, Problem
+from tocsin.promql.parser import Grammar, Mode
 
 _STDIN = Path("-")
 _STDIN_NAME = "standard input"
@@ -57,12 +59,25 @@ def check_config(files: Sequence[Path], form: str) -> None:
     help="What to look for beyond faults.",
 )
 @click.option("--lint-fatal", is_flag=True, help="Exit 3 when --lint finds something.")
+@click.option(
+    "--promql-mode",
+    "mode",
+    type=click.Choice(["3", "2.42"]),
+    default="3",
+    help="The Prometheus whose PromQL the rules are written in.",
+)
+@click.option(
+    "--ignore-unknown-fields", "ignore", is_flag=True, help="Pass over keys that are not known."
+)
 @_FORMAT
-def check_rules(*, files: Sequence[Path], lint: str, lint_fatal: bool, form: str) -> None:
+def check_rules(
+    *, files: Sequence[Path], lint: str, lint_fatal: bool, mode: str, ignore: bool, form: str
+) -> None:
     """Check Prometheus rule files, or standard input; exit 1 when one is refused."""
     if not files and sys.stdin.isatty():
         raise click.UsageError("name rule files, or give one on standard input")
-    checked = [_checked_rules(path, lint=lint) for path in files or [_STDIN]]
+    reading = _Reading(Grammar(mode=cast("Mode", mode)), ignore, lint != "none")
+    checked = [_checked_rules(path, reading) for path in files or [_STDIN]]
     _show(checked, form)
     if any(one.problems for one in checked):
         sys.exit(EXIT_ERROR)
@@ -141,7 +156,16 @@ def _config_problems(path: Path) -> tuple[Problem, ...]:
     return ()
 
 
-def _checked_rules(path: Path, *, lint: str) -> _Checked:
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """How rule files are read, and whether lint is told."""
+
+    grammar: Grammar
+    ignore_unknown: bool
+    lint: bool
+
+
+def _checked_rules(path: Path, reading: _Reading) -> _Checked:
     """Check one rule file; one that is refused is not looked at any closer."""
     report = Report()
     name = _STDIN_NAME if path == _STDIN else str(path)
@@ -149,11 +173,17 @@ def _checked_rules(path: Path, *, lint: str) -> _Checked:
         text = _stdin_text() if path == _STDIN else report.files.text(path)
     except Unreadable as error:
         return _Checked(name, (Problem(str(error)),))
-    rules = read_rule_text(text, file=name, report=report)
+    rules = read_rule_text(
+        text,
+        file=name,
+        report=report,
+        grammar=reading.grammar,
+        ignore_unknown=reading.ignore_unknown,
+    )
     if rules is None or report.problems:
         return _Checked(name, in_file_order(report.problems))
     count = sum(len(group.rules) for group in rules.groups)
-    found = () if lint == "none" else in_file_order(report.warnings)
+    found = in_file_order(report.warnings) if reading.lint else ()
     return _Checked(name, (), found, f"ok, {count} rules found")
 
 

@@ -21,6 +21,7 @@ from tocsin.rule_engine.rendering import Expander
 _LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)
 _METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*", re.ASCII)
 _SHORTEST = timedelta(milliseconds=1)
+_LARGEST = 2**63 - 1
 
 
 def check_rules(file: RuleFile, grammar: Grammar = DEFAULT) -> list[Finding]:
@@ -75,6 +76,8 @@ def _identity(group: RuleGroup, rule: Rule) -> tuple[str, Labels]:
 def _check_group(group: RuleGroup, grammar: Grammar) -> Iterator[Finding]:
     if not group.name:
         yield Finding(("name",), "Groupname must not be empty")
+    if abs(group.limit) > _LARGEST:
+        yield Finding(("limit",), "limit does not fit into 64 bits")
     yield from _bad_labels(group.labels, "labels")
     for index, rule in enumerate(group.rules):
         for finding in _check_rule(rule, grammar):

@@ -151,3 +151,28 @@ def test_rules_may_come_on_standard_input(
 
 def test_a_file_is_needed() -> None:
     assert check("config").exit_code == 2
+
+
+def test_keys_of_others_are_passed_over_when_asked_to(tmp_path: Path) -> None:
+    theirs = "namespace: x\n" + RULES.replace("- name: g", "- name: g\n    source_tenants: [a]")
+    path = write(tmp_path, "r.yml", theirs.replace("up == 0", "up == 0, debug: 1"))
+    assert check("rules", path).exit_code == 1
+    got = check("rules", "--ignore-unknown-fields", path)
+    assert (got.exit_code, got.stdout) == (0, f"{path}: ok, 1 rules found\n")
+    faulty = write(tmp_path, "f.yml", theirs.replace("up == 0", "up =="))
+    assert check("rules", "--ignore-unknown-fields", faulty).exit_code == 1
+
+
+def test_rules_are_read_as_the_prometheus_asked_for_reads_them(tmp_path: Path) -> None:
+    path = write(
+        tmp_path, "r.yml", RULES.replace("up == 0", "'holt_winters(up[1h], 0.5, 0.5) > 1'")
+    )
+    assert check("rules", path).exit_code == 1
+    assert check("rules", "--promql-mode=2.42", path).exit_code == 0
+
+
+def test_groups_and_rules_that_are_nothing_are_passed_over(tmp_path: Path) -> None:
+    path = write(tmp_path, "r.yml", "groups: [null, {name: g, rules: [null, ~]}]\n")
+    assert check("rules", path).stdout == f"{path}: ok, 0 rules found\n"
+    limit = write(tmp_path, "l.yml", f"groups: [{{name: g, limit: {2**63}}}]\n")
+    assert "limit does not fit into 64 bits" in check("rules", limit).stderr
