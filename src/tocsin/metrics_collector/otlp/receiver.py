@@ -164,7 +164,7 @@ class OtlpReceiver:
 
     async def _store(self, sender: _Sender, request: Request, exported: Exported) -> None:
         for block in self._summed(sender, request.blocks, exported):
-            for part in block.parts(_AT_ONCE):
+            for part in block.in_order().parts(_AT_ONCE):
                 self._append(sender, part, exported)
                 if len(block) > len(part):
                     await asyncio.sleep(0)

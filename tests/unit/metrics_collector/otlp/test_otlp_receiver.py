@@ -124,6 +124,14 @@ async def test_both_encodings_packed_or_not_store_the_same(
     assert end.requests("stored", encoding) == 1
 
 
+async def test_points_of_a_series_are_stored_oldest_first_whatever_their_form(end: End) -> None:
+    for minute in range(3):
+        at = NOW + 60 * minute
+        points = [number(2, at + 1), number(3.0, at + 2), number(1.0, at, exemplars=1)]
+        await end.take(gauge("g", *points))
+        assert end.sink.values(ACME, "g", **WHO)[-3:] == [1, 2, 3]
+
+
 async def test_series_are_resolved_once(end: End) -> None:
     for second in range(3):
         await end.take(gauge("g", number(1, NOW + second)))
