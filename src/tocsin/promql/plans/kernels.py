@@ -20,6 +20,7 @@ from tocsin.promql.plans.view import View
 from tocsin.promql.plans.watch import Watch
 from tocsin.promql.plans.window import Window
 from tocsin.promql.rate import THRESHOLD
+from tocsin.promql.selectors import Samples
 from tocsin.promql.windowed import Kernel
 
 Column: TypeAlias = tuple[Floats, Bools]  # a value and a mask for each element
@@ -92,16 +93,18 @@ def _extrapolated(asked: Asked, *, counter: bool, per_second: bool) -> Column:
     factor = (sampled_each + start + to_end.take(clock)) / sampled_each
     if per_second:
         factor = factor / ((window.end_ms - window.start_ms) / 1000)
-    present = (window.count >= 2) & (window.last_ms > window.first_ms)
+    first_ms, last_ms = window.ends()
+    present = (window.count >= 2) & (last_ms > first_ms)
     return grown * factor, present.take(clock)
 
 
 def _edges(window: Window) -> tuple[Floats, Floats, Floats, Floats]:
     """Return for each clock, in seconds: the span sampled, how far its ends are, the limit."""
-    sampled = (window.last_ms - window.first_ms) / 1000
+    first_ms, last_ms = window.ends()
+    sampled = (last_ms - first_ms) / 1000
     average = sampled / (window.count - 1)
-    to_start = (window.first_ms - window.start_ms) / 1000
-    to_end = (window.end_ms - window.last_ms) / 1000
+    to_start = (first_ms - window.start_ms) / 1000
+    to_end = (window.end_ms - last_ms) / 1000
     limit = average * THRESHOLD
     to_end = np.where(to_end >= limit, average / 2, to_end)
     if not window.closed:
@@ -167,7 +170,7 @@ def _last_two(asked: Asked) -> tuple[Floats, Floats, Floats, Bools]:
     """Return the last value, the one before, the seconds between, and who has both."""
     window = asked.window
     before = window.last.moved(-1)
-    gap = ((window.last_ms - before.times()) / 1000).take(asked.view.clock)
+    gap = ((window.ends()[1] - before.times()) / 1000).take(asked.view.clock)
     return _at(asked, window.last), _at(asked, before), gap, _enough(asked, 2)
 
 
@@ -229,24 +232,35 @@ QUICK: dict[str, tuple[Quick, Kernel]] = {
 """By name: the quick form, and the one for elements that are not plain."""
 
 
-def instant(asked: Asked) -> tuple[Column, Ints]:
-    """Return the newest sample of each element in its look-back window, and its time in ms.
+def instant(asked: Asked) -> Column:
+    """Return the newest sample of each element in its look-back window.
 
     A staleness marker as the newest sample means there is none.
     """
-    view, window = asked.view, asked.window
-    values = view.values(window.last)
-    present = (window.count >= 1).take(view.clock)
-    times = window.last_ms.take(view.clock)
-    odd = np.isnan(values) & present
-    if not odd.any():
-        return (values, present), times
-    values, times, present = np.array(values), np.array(times), present & ~odd
-    windows, kept = extract(view, window, np.flatnonzero(odd), stale=True)
-    if kept.size:
-        samples, newest = windows.samples, windows.hi[:, 0] - 1
-        live = ~samples.stale()[newest]
-        values[kept[live]] = samples.values[newest[live]]
-        times[kept[live]] = samples.times[newest[live]]
-        present[kept[live]] = True
-    return (values, present), times
+    values = asked.view.values(asked.window.last)
+    present = _enough(asked, 1)
+    odd = np.flatnonzero(np.isnan(values) & present)
+    if not odd.size:
+        return values, present
+    values = np.array(values)
+    present[odd] = False
+    live, samples, newest = _newest(asked, odd)
+    values[live], present[live] = samples.values[newest], True
+    return values, present
+
+
+def taken_at(asked: Asked) -> Ints:
+    """Return when the newest sample of each element was taken, in ms."""
+    times = asked.window.ends()[1].take(asked.view.clock)
+    odd = np.flatnonzero(np.isnan(asked.view.values(asked.window.last)))
+    live, samples, newest = _newest(asked, odd)
+    times[live] = samples.times[newest]
+    return times
+
+
+def _newest(asked: Asked, chosen: Ints) -> tuple[Ints, Samples, Ints]:
+    """Return which of some elements live, samples, and the index of the newest of each."""
+    windows, kept = extract(asked.view, asked.window, chosen, stale=True)
+    newest = windows.hi[:, 0] - 1
+    live = ~windows.samples.stale()[newest]
+    return kept[live], windows.samples, newest[live]

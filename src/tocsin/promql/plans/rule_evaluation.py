@@ -22,7 +22,7 @@ from tocsin.promql.plans import extremes, reduce
 from tocsin.promql.plans.expressions import Expressions, metric_of
 from tocsin.promql.plans.extract import extract
 from tocsin.promql.plans.kept import KeptShaping
-from tocsin.promql.plans.kernels import QUICK, Asked, Column, instant, served
+from tocsin.promql.plans.kernels import QUICK, Asked, Column, instant, served, taken_at
 from tocsin.promql.plans.reader import RingReader
 from tocsin.promql.scope import Steps, Value
 from tocsin.promql.selectors import Windows
@@ -109,6 +109,10 @@ class RuleEvaluation(Evaluation):
 
     def _node(self, expr: Expr) -> Value:
         match expr:
+            case VectorSelector():
+                asked = self._asked(expr, self._lookback_ms)
+                if asked is not None:
+                    return _grid(asked, instant(asked))
             case Aggregate(op=op, param=None) if op in reduce.QUICK:
                 grid = self.vector(expr.expr)
                 groups = self.shaping.groups(grid, expr.labels, without=expr.without)
@@ -127,8 +131,7 @@ class RuleEvaluation(Evaluation):
         asked = self._asked(selector, self._lookback_ms)
         if asked is None:
             return super().sampled(expr)
-        column, times = instant(asked)
-        return _grid(asked, column), times[:, None]
+        return _grid(asked, instant(asked)), taken_at(asked)[:, None]
 
     def windows(self, expr: Expr) -> Windows:
         """Return an operand that is a range vector, sample by sample."""

@@ -63,12 +63,11 @@ def _found(ring: Ring, time_ms: int, written: Ints) -> Ints:
     return low
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Window:
     """The rows of each clock with start < t <= end, or start <= t if `closed`.
 
-    `first` and `last` are rows, `count` says how many there are; times are those of the
-    first and the last row, in ms, and mean nothing where there is none. All are (clocks,).
+    `first` and `last` are rows, `count` (clocks,) says how many there are.
     """
 
     ring: Ring
@@ -78,8 +77,16 @@ class Window:
     first: Rows
     last: Rows
     count: Ints
-    first_ms: Ints
-    last_ms: Ints
+    _ends: tuple[Ints, Ints] | None = None
+
+    def ends(self) -> tuple[Ints, Ints]:
+        """Return the times of the first and the last row (clocks,), in ms.
+
+        They mean nothing where there is no row.
+        """
+        if self._ends is None:
+            self._ends = self.first.times(), self.last.times()
+        return self._ends
 
     def follows(self, clock: Places, rows: Ints) -> Bools:
         """Tell which rows lie in the window, behind the first; `clock` is whose they are."""
@@ -137,8 +144,6 @@ class Windows:
             first=first,
             last=last,
             count=last.numbers - first.numbers + 1,
-            first_ms=first.times(),
-            last_ms=last.times(),
         )
 
     def _last(self, end_ms: int, offset_ms: int) -> Rows:
