@@ -9,9 +9,11 @@ put in where somebody looks. A round without any change costs nothing per alert.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import cast
 
 import msgspec
 import numpy as np
@@ -170,7 +172,8 @@ class ActiveAlerts:
         held = [row for at, row in enumerate(new.rows) if row is not None and at not in again]
         still = set(held)
         if len(still) != len(held):
-            raise _duplicate(next(row.alert.labels for row in held if held.count(row) > 1))
+            [(twice, _)] = Counter(held).most_common(1)
+            raise _duplicate(twice.alert.labels)
         for each in found:
             row = self._rows.get(each.labels)
             if each.labels in step.touched or row in still:
@@ -178,15 +181,14 @@ class ActiveAlerts:
             step.touched[each.labels] = row
             step.seen[each.labels] = each.seen
             step.places[each.labels] = each.place
-        for row in (*self._elements.items, *self._doubtful):
-            if row not in still and row.alert.labels not in step.touched:
-                step.touched[row.alert.labels] = row
+        for row in [row for row in self._elements.items if row not in still] + self._doubtful:
+            step.touched.setdefault(row.alert.labels, row)
 
     def _add_due(self, step: _Step, now: datetime) -> None:
         """Touch the alerts whose time has come."""
         for row in self._timers.due(now):
             labels = row.alert.labels
-            if self.holds(row) and labels not in step.touched:
+            if labels not in step.touched:
                 step.touched[labels] = row
                 if row.place != ABSENT:
                     step.seen[labels] = Seen(row.alert.annotations, row.alert.value)
@@ -249,13 +251,13 @@ class ActiveAlerts:
                 each.place = place
                 self._elements.put(place, each)
         else:
-            rows = [
-                found[place] if row is None or place in found else row
-                for place, row in enumerate(new.rows)
-            ]
-            for place, each in enumerate(rows):
+            rows = list(new.rows)
+            for place, each in found.items():
+                rows[place] = each
+            known = cast("list[Row]", rows)  # what was not known is in `found`
+            for place, each in enumerate(known):
                 each.place = place
-            self._elements.keep(new.answer.labels, rows)
+            self._elements.keep(new.answer.labels, known)
         self._values = new.answer.values
 
 

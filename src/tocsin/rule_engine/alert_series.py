@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
+from operator import attrgetter
 
 import numpy as np
 
@@ -10,8 +12,10 @@ from tocsin.model.labels import Labels
 from tocsin.model.output import Batch, Output
 from tocsin.model.series import Values
 from tocsin.rule_engine.active import ActiveAlerts
-from tocsin.rule_engine.alerting import series_of, series_values
+from tocsin.rule_engine.alerting import series_of, since_seconds
 from tocsin.rule_engine.rows import Row
+
+_written = attrgetter("written")
 
 
 class AlertSeries:
@@ -44,9 +48,9 @@ class AlertSeries:
 
     def _collect(self, alerts: ActiveAlerts) -> None:
         """Gather series and values of all alerts."""
-        active = [row for row in alerts.rows() if row.written]
-        self._labels = tuple([labels for row in active for labels in row.written])
-        self._values = np.array([v for row in active for v in series_values(row.alert)], np.float64)
+        self._labels = tuple(chain.from_iterable(map(_written, alerts.rows())))
+        self._values = np.ones(len(self._labels))
+        self._values[1::2] = [row.since_s for row in alerts.rows() if row.written]
         self._values.flags.writeable = False
 
 
@@ -55,6 +59,7 @@ def _rewritten(alerts: ActiveAlerts, changed: Sequence[Row]) -> tuple[Labels, ..
     before = [labels for row in changed for labels in row.written]
     for row in changed:
         row.written = _series(row) if alerts.holds(row) else ()
+        row.since_s = since_seconds(row.alert)
     now = {labels for row in changed for labels in row.written}
     return tuple(dict.fromkeys(labels for labels in before if labels not in now))
 

@@ -175,9 +175,9 @@ def series_of(alert: ActiveAlert) -> tuple[Labels, ...]:
     return named, alert.labels.merged({METRIC_NAME: "ALERTS_FOR_STATE"})
 
 
-def series_values(alert: ActiveAlert) -> tuple[float, float]:
-    """Return their values: 1, and the Unix time in whole seconds since when it is active."""
-    return 1.0, float(int(alert.active_at.timestamp()))
+def since_seconds(alert: ActiveAlert) -> float:
+    """Return the value of `ALERTS_FOR_STATE`, whole Unix seconds; that of `ALERTS` is 1."""
+    return float(int(alert.active_at.timestamp()))
 
 
 def alert_labels(metric: Labels, rendered: Mapping[str, str], *, name: str) -> Labels:

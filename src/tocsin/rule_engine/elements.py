@@ -7,7 +7,6 @@ labels (0.2 µs), and only the others are work for the rule.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Generic, TypeVar
 
 from tocsin.model.labels import Labels
@@ -37,10 +36,10 @@ class Elements(Generic[T]):
         """Return what is known of each element, None for one that is new."""
         return list(map(self._known.get, labels))
 
-    def keep(self, labels: tuple[Labels, ...], items: Sequence[T]) -> None:
+    def keep(self, labels: tuple[Labels, ...], items: list[T]) -> None:
         """Put these elements in the place of those before."""
         self.labels = labels
-        self.items = list(items)
+        self.items = items
         self._known = dict(zip(labels, items, strict=True))
 
     def put(self, place: int, item: T) -> None:

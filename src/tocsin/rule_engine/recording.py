@@ -29,13 +29,13 @@ class Recorded:
         """
         if not self._elements.same(answer.labels):
             known = zip(answer.labels, self._elements.find(answer.labels), strict=True)
-            series = tuple([each or labels.merged(self._over) for labels, each in known])
+            series = [each or labels.merged(self._over) for labels, each in known]
             if len(set(series)) != len(series):
                 raise InvalidInput(
                     "vector contains metrics with the same labelset after applying rule labels"
                 )
             self._elements.keep(answer.labels, series)
-            self._series = series
+            self._series = tuple(series)
         return self._series, answer.values
 
 

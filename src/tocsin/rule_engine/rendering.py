@@ -18,6 +18,7 @@ from tocsin.rule_engine.active import ActiveAlerts, Comparison, Found
 from tocsin.rule_engine.alerting import Seen, alert_labels
 from tocsin.rule_engine.definition import RuleDef
 from tocsin.rule_engine.ports import Queries
+from tocsin.rule_engine.quick_text import QuickText, Surroundings, quick_text
 from tocsin.rule_engine.rounds import Round
 from tocsin.rule_engine.rows import Row
 from tocsin.rule_engine.texts import Depends, depends
@@ -83,7 +84,8 @@ class Expander:
         self._external_url = external_url
         functions = prometheus_functions(query=query, external_url=external_url)
         self._templates = TemplateSet(functions, budget=Budget())
-        self._functions = frozenset({*BUILTINS, *functions})
+        every = {**BUILTINS, **functions}
+        self._around = Surroundings(every, frozenset(every), external_labels, external_url)
 
     def data(self, metric: Labels, value: float) -> object:
         """Return what a template sees of one element: its labels and its value."""
@@ -104,7 +106,12 @@ class Expander:
 
     def depends(self, texts: Iterable[str]) -> Depends:
         """Return what any of `texts` depends on."""
-        return max((depends(text, self._functions) for text in texts), default=Depends.LABELS)
+        names = self._around.names
+        return max((depends(text, names) for text in texts), default=Depends.LABELS)
+
+    def taken_apart(self, text: str) -> QuickText | None:
+        """Return the quick form of `text`, None when it has none."""
+        return quick_text(text, self._around)
 
 
 class Renderer:
@@ -119,6 +126,12 @@ class Renderer:
         self._failures = 0
         self._lookups = Lookups()
         self._expander = Expander(rule.name, external_labels, external_url, query=self._lookups)
+
+    @cached_property
+    def _texts(self) -> dict[str, QuickText | None]:
+        """Return the quick form of every text."""
+        texts = {*dict(self._rule.labels).values(), *self._rule.annotations.values()}
+        return {text: self._expander.taken_apart(text) for text in texts}
 
     @cached_property
     def identity(self) -> Depends:
@@ -156,7 +169,7 @@ class Renderer:
         if self.wording is not Depends.VALUE:
             return None
         before, self._failures = self._failures, 0  # a view may come between two passes
-        words = self._words(self._expander.data(metric, value))
+        words = self._words(metric, value)
         self._count_failures()
         self._failures = before
         return words
@@ -182,26 +195,29 @@ class Renderer:
 
     def _one(self, place: int, row: Row | None, metric: Labels, value: float) -> Found | None:
         """Return one element as an alert, None when it is the one it was."""
-        data = self._expander.data(metric, value)
         if row is not None and self.identity is Depends.LABELS:
             labels = row.alert.labels
         else:
-            own = {name: self._text(text, data) for name, text in self._rule.labels}
+            own = {name: self._text(text, metric, value) for name, text in self._rule.labels}
             labels = alert_labels(metric, own, name=self._rule.name)
         same = row is not None and row.alert.labels == labels
         if same and self.wording is not Depends.ROUND:
             return None
-        return Found(place, labels, Seen(self._words(data), value))
+        return Found(place, labels, Seen(self._words(metric, value), value))
 
-    def _words(self, data: object) -> Labels:
+    def _words(self, metric: Labels, value: float) -> Labels:
         pairs = self._rule.annotations.pairs
-        return Labels([(name, self._text(text, data)) for name, text in pairs])
+        return Labels([(name, self._text(text, metric, value)) for name, text in pairs])
 
-    def _text(self, text: str, data: object) -> str:
+    def _text(self, text: str, metric: Labels, value: float) -> str:
         if "{{" not in text:
             return text
+        quick = self._texts[text]
+        done = quick.render(metric, value) if quick else None
+        if done is not None:
+            return done
         try:
-            return self._expander.expand(text, data)
+            return self._expander.expand(text, self._expander.data(metric, value))
         except InvalidInput as error:
             self._failures += 1
             return f"<error expanding template: {error}>"

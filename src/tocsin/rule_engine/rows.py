@@ -19,14 +19,16 @@ class Row:
     """One alert of a rule, and where its value stands in the newest vector.
 
     `alert` is as of its last transition; `ActiveAlerts.read` brings value and annotations up to
-    date. `written` are the series that stand for it in the store, `told` the labels with which
-    it is sent; they are kept here by those who write and send.
+    date. `written` are the series that stand for it in the store and `since_s` the value of the
+    second, `told` the labels with which it is sent; they are kept here by those who write and
+    send.
     """
 
     alert: ActiveAlert
     place: int = ABSENT
     due: int | None = None
     written: tuple[Labels, ...] = ()
+    since_s: float = 0.0
     told: Labels | None = None
 
 

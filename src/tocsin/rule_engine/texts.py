@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import assert_never
 
 from tocsin.model.errors import InvalidInput
-from tocsin.templating.data import RULE_PREAMBLE, rule_text
+from tocsin.templating.data import RULE_PREAMBLE
 from tocsin.templating.nodes import (
     Action,
     Block,
@@ -61,23 +61,35 @@ PURE = frozenset((
 ))  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A template of a rule: what it says, and the templates it defines."""
+
+    body: Block
+    defined: tuple[Block, ...]
+
+
 @lru_cache(maxsize=4096)  # rules of many tenants come from few files
+def parsed(text: str, functions: frozenset[str]) -> Parsed | None:
+    """Return the tree of `text` without the preamble, None when it cannot be parsed."""
+    try:
+        templates = parse(RULE_PREAMBLE + text, "", root=_ROOT, functions=functions)
+        preamble = parse(RULE_PREAMBLE, "", root=_ROOT, functions=functions)[_ROOT].body
+    except InvalidInput:
+        return None
+    bodies = {name: template.body for name, template in templates.items()}
+    return Parsed(bodies.pop(_ROOT)[len(preamble) :], tuple(bodies.values()))
+
+
 def depends(text: str, functions: frozenset[str]) -> Depends:
     """Return what `text` depends on when it is rendered with `functions`. Never raises."""
     if "{{" not in text:
         return Depends.LABELS
-    try:
-        templates = parse(rule_text(text), "", root=_ROOT, functions=functions)
-        preamble = parse(RULE_PREAMBLE, "", root=_ROOT, functions=functions)[_ROOT].body
-    except InvalidInput:
+    tree = parsed(text, functions)
+    if tree is None:
         return Depends.VALUE  # every rendering fails alike
-    bodies = {name: template.body for name, template in templates.items()}
-    text_itself = bodies.pop(_ROOT)[len(preamble) :]
-    return max(
-        _block(text_itself, _Around(dot=Depends.VALUE, dollar=Depends.VALUE)),
-        *(_block(body, _DEFINED) for body in bodies.values()),
-        Depends.LABELS,
-    )
+    around = _Around(dot=Depends.VALUE, dollar=Depends.VALUE)
+    return max([_block(tree.body, around), *(_block(body, _DEFINED) for body in tree.defined)])
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,6 +72,13 @@ def test_a_round_without_change_says_that_nothing_changed() -> None:
     assert [row.alert.state for row in table.active.take_changed()] == [State.INACTIVE]
 
 
+def test_an_alert_that_would_fire_in_the_round_in_which_it_vanishes_does_not() -> None:
+    table = Table(Timing(MIN))
+    table.at(0, "ab")
+    table.at(1, "b")
+    assert table.states() == {"b": State.FIRING}
+
+
 def test_alerts_that_come_and_go_leave_nothing_behind() -> None:
     table = Table(Timing(1000 * MIN))
     for number in range(300):

@@ -34,7 +34,7 @@ from tocsin.rule_engine.alerting import (
     alert_labels,
     promote,
     series_of,
-    series_values,
+    since_seconds,
     transition,
 )
 from tocsin.rule_engine.config import RuleFile, RuleSettings
@@ -193,7 +193,7 @@ class Plain:
         self.active = active
         now: dict[Labels, float] = {}
         for alert in active.values():
-            now |= dict(zip(series_of(alert), series_values(alert), strict=False))
+            now |= dict(zip(series_of(alert), (1.0, since_seconds(alert)), strict=False))
         gone = self.series - now.keys()
         outcome.written = {labels: repr(value) for labels, value in now.items()}
         outcome.written |= dict.fromkeys(gone, "stale")
