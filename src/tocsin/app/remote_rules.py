@@ -6,13 +6,16 @@ on after a restart whether or not the backend takes or shows what was written to
 
 from __future__ import annotations
 
+from tocsin.metrics_collector.backend.answer import Found
 from tocsin.metrics_collector.backend.backends import Backends
-from tocsin.model.labels import METRIC_NAME
+from tocsin.model.labels import METRIC_NAME, Labels
 from tocsin.model.series import Appended, Layout, Values
 from tocsin.model.tenant import TenantId
 from tocsin.rule_engine.ports import Answer, Queries, RuleSink
 from tocsin.rule_engine.reads import metrics_read
 from tocsin.rule_engine.restore import HEARTBEAT
+
+_REMEMBERED = 10_000  # expressions whose last elements are known
 
 
 class TenantQueries(Queries):
@@ -26,6 +29,7 @@ class TenantQueries(Queries):
         """Ask `here` for tenants without a backend."""
         self._here = here
         self._backends = backends
+        self._last: dict[tuple[TenantId, str], tuple[Labels, ...]] = {}
 
     async def instant(self, tenant: TenantId, expr: str, *, at_ms: int) -> Answer:
         """Return the value of `expr` at `at_ms`."""
@@ -36,7 +40,22 @@ class TenantQueries(Queries):
         if forwarder is not None:
             await forwarder.settled(metrics_read(expr))
         found = await upstream.instant(expr, at_ms=at_ms)
-        return Answer(found.labels, found.values, found.warnings)
+        return self._steadied(tenant, expr, found)
+
+    def _steadied(self, tenant: TenantId, expr: str, found: Found) -> Answer:
+        """Return an answer in the order of labels, with the tuple of the last round if equal.
+
+        A backend gives its elements in any order; rules do least where nothing has moved.
+        """
+        order = sorted(range(len(found.labels)), key=found.labels.__getitem__)
+        labels = tuple(found.labels[index] for index in order)
+        before = self._last.get((tenant, expr), ())
+        if labels == before:
+            labels = before
+        elif len(self._last) >= _REMEMBERED:
+            self._last.clear()
+        self._last[tenant, expr] = labels
+        return Answer(labels, found.values[order], found.warnings)
 
 
 class TenantSink(RuleSink):

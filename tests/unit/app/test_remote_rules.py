@@ -65,6 +65,20 @@ async def test_each_tenant_is_asked_where_its_metrics_are(bench: Bench) -> None:
     assert list(here.elements()) == [(Labels.of({"job": "here"}), 2.0)]
 
 
+async def test_elements_that_stay_come_in_the_same_tuple_whatever_their_order(
+    bench: Bench,
+) -> None:
+    there = [({"i": str(i)}, float(i)) for i in range(5)]
+    bench.backend.answers["up"] = there
+    first = await bench.queries.instant(A, "up", at_ms=1)
+    bench.backend.answers["up"] = [(labels, -value) for labels, value in reversed(there)]
+    second = await bench.queries.instant(A, "up", at_ms=2)
+    assert second.labels is first.labels
+    assert second.values.tolist() == [-0.0, -1.0, -2.0, -3.0, -4.0]
+    bench.backend.answers["up"] = there[1:]
+    assert len((await bench.queries.instant(A, "up", at_ms=3)).labels) == 4
+
+
 async def test_what_rules_write_is_kept_here_and_there(bench: Bench) -> None:
     bench.append("m", 1)
     bench.append("m", 1, B)

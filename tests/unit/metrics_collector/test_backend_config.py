@@ -13,7 +13,7 @@ from tocsin.metrics_collector.backend.tenants import (
     place_of,
     uses,
 )
-from tocsin.metrics_collector.http_config import Authorization, BasicAuth
+from tocsin.metrics_collector.http_config import Authorization, BasicAuth, OAuth2
 from tocsin.model.secret import Secret
 from tocsin.model.settings import Duration
 from tocsin.model.tenant import TenantId
@@ -99,6 +99,8 @@ def test_a_plain_backend_has_no_fault() -> None:
             {"tenant_header": "X-T", "headers": {"x-t": Secret("b")}},
             "headers.x-t: ",
         ),
+        ({"oauth2": OAuth2()}, "oauth2: oauth2 client_id must be configured"),
+        ({"proxy_url": Secret("socks5://p:1")}, "proxy_url: a proxy by socks5 is not built"),
         (
             {
                 "basic_auth": BasicAuth(username="u"),

@@ -17,6 +17,8 @@ from tocsin.metrics_collector.http_config import (
     Authorization,
     BasicAuth,
     HttpClient,
+    OAuth2,
+    ProxyConfig,
     Section,
     TlsConfig,
     check_http_client,
@@ -42,7 +44,7 @@ class BackendKind(StrEnum):
     GENERIC = "generic"
 
 
-class BackendConfig(Section, frozen=True, kw_only=True):
+class BackendConfig(ProxyConfig, frozen=True, kw_only=True):
     """A Prometheus-compatible server that holds this tenant's metrics and answers its rules."""
 
     kind: BackendKind
@@ -61,6 +63,8 @@ class BackendConfig(Section, frozen=True, kw_only=True):
     """User and password."""
     authorization: Authorization | None = None
     """Authorization header."""
+    oauth2: OAuth2 | None = None
+    """Authorization by OAuth 2.0."""
     tls_config: TlsConfig = msgspec.field(default_factory=TlsConfig)
     """TLS."""
     timeout: Duration = duration("10s")
@@ -103,8 +107,10 @@ def http_client(config: BackendConfig) -> HttpClient:
     return HttpClient(
         basic_auth=config.basic_auth,
         authorization=config.authorization,
+        oauth2=config.oauth2,
         tls_config=config.tls_config,
         follow_redirects=False,
+        **{name: getattr(config, name) for name in ProxyConfig.__struct_fields__},
     )
 
 
