@@ -49,12 +49,12 @@ def text_of(value: Any) -> str:
     ('true', '0.5', '[1,"a"]', 'AA==')
     """
     match value:
-        case None:
-            return ""
-        case str():
-            return value
+        case None | str():
+            return value or ""
         case bool():
             return "true" if value else "false"
+        case int():
+            return str(value)
         case float():
             return format_value(value)
         case bytes():

@@ -6,6 +6,7 @@ Prometheus 3 does (`prometheus/otlptranslator`), whose tables of units these are
 
 from __future__ import annotations
 
+import functools
 import re
 from enum import Enum
 
@@ -100,6 +101,7 @@ def unit_name(unit: str, strategy: TranslationStrategy) -> str:
     return "_".join(part for part in (main, per) if part).removeprefix("_").removesuffix("_")
 
 
+@functools.lru_cache(maxsize=10_000)
 def label_name(name: str, config: OtlpConfig) -> str:
     """Return the label an attribute becomes, "" when nothing is left of its name.
 
