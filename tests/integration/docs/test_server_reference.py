@@ -27,6 +27,7 @@ from tocsin.app.overrides import Overrides
 from tocsin.cli.home import Home
 from tocsin.cli.init import write_first_configuration
 from tocsin.config_loader.load import load
+from tocsin.config_loader.uploaded_rules import UploadedFile, UploadedRules
 from tocsin.metrics_collector.catalogue import catalogue
 from tocsin.model.catalogue import Unit
 from tocsin.model.labels import Labels
@@ -99,6 +100,8 @@ async def test_every_file_of_a_data_directory_is_in_the_reference(tmp_path: Path
     async with running(tmp_path) as runtime:
         sample = Sample(Labels.of({"__name__": "up"}), round(time.time() * 1000), 1.0)
         runtime.desk.series.append_samples(TenantId("docs"), [sample])
+        uploads = UploadedRules(tmp_path / "data" / "rules")
+        uploads.put(TenantId("docs"), UploadedFile("web", ""))
         found = set(files_below(tmp_path / "data"))
     database = sqlite3.connect(tmp_path / "data" / "tocsin.db")
     with contextlib.closing(database):
