@@ -118,11 +118,11 @@ class GroupRun:
         """Evaluate every rule at `at`, write their series, send what is due."""
         began = time.perf_counter()
         self.counts.rounds += 1
-        turn = Turn()
         await self._restore(at)
+        asked = self._round(at)
         for run in self.runs:
-            await self._evaluate_rule(run, self._round(at, turn))
-            await turn.pause()
+            await self._evaluate_rule(run, asked)
+            await asked.turn.pause()
         await self._send(self.runs, at)
         self.last_evaluation = at
         self.took = timedelta(seconds=time.perf_counter() - began)
@@ -139,13 +139,13 @@ class GroupRun:
         for run in runs:
             if isinstance(run, AlertingRun):
                 run.end(now=now)
-            self._write(run.output.end(), now)
+            self._write(run.output.end(), to_ms(now))
         await self._send(runs, now)
 
     async def retire_all(self, *, now: datetime) -> None:
         """End everything: the group is gone."""
         await self.retire(self.runs, now=now)
-        self._write(self._own.end(), now)
+        self._write(self._own.end(), to_ms(now))
 
     def view(self) -> GroupView:
         """Return the group as the API shows it."""
@@ -182,7 +182,7 @@ class GroupRun:
             return str(failure)
         self._warn(run, given.warnings)
         run.status.samples = given.samples
-        return self._write(given.batch, self._written_at(asked.at))
+        return self._write(given.batch, asked.query_ms)
 
     def _warn(self, run: RuleRun, warnings: tuple[str, ...]) -> None:
         """Keep what a query warned of; log it when it is another warning than in the last round."""
@@ -213,23 +213,19 @@ class GroupRun:
         group = self.spec.group.key
         _LOG.warn(event, tenant=self.spec.tenant, group=group, rule=run.rule.name, **fields)
 
-    def _round(self, at: datetime, turn: Turn) -> Round:
-        query_ms = to_ms(self._written_at(at))
-        return Round(self.spec.tenant, self.near.queries, at, query_ms, self.spec.group.limit, turn)
+    def _round(self, at: datetime) -> Round:
+        group = self.spec.group
+        query_ms = to_ms(at - group.query_offset)
+        return Round(self.spec.tenant, self.near.queries, at, query_ms, group.limit)
 
     # -- series ------------------------------------------------------------------------------
 
-    def _written_at(self, at: datetime) -> datetime:
-        return at - self.spec.group.query_offset
-
-    def _write(self, batch: Batch | None, at: datetime) -> str:
+    def _write(self, batch: Batch | None, at_ms: int) -> str:
         """Store a batch if there is one; return what went wrong, "" when nothing did."""
         if batch is None:
             return ""
         try:
-            appended = self.near.sink.append(
-                self.spec.tenant, batch.layout, to_ms(at), batch.values
-            )
+            appended = self.near.sink.append(self.spec.tenant, batch.layout, at_ms, batch.values)
         except TocsinError as failure:
             self._told.refuse("failed", len(batch.values))
             return f"samples not stored: {failure}"
@@ -249,7 +245,7 @@ class GroupRun:
             took_s=self.took.total_seconds(),
             samples=sum(run.status.samples for run in self.runs),
         )
-        self._write(self._own.write(self._series, values), at)
+        self._write(self._own.write(self._series, values), to_ms(at))
 
     # -- alerts ------------------------------------------------------------------------------
 

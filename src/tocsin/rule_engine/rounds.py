@@ -31,8 +31,8 @@ class Turn:
 class Round:
     """One evaluation of a rule group: at which time, and what it may ask.
 
-    Queries of rules look at `query_ms`, which lies the group's `query_offset` before `at`;
-    those of templates look at `at`, as upstream.
+    Queries of rules look at `query_ms`, which lies the group's `query_offset` before `at`, and
+    what rules give is written there; those of templates look at `at`, as upstream.
     """
 
     tenant: TenantId

@@ -1,6 +1,7 @@
 """Groups run on their own intervals and phases; reload swaps, stop leaves everything in place."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from tocsin.model.labels import Labels
 from tocsin.model.sample import Sample, is_stale
 from tocsin.model.settings import Duration, from_scalar
-from tocsin.model.slots import Slots, from_ms
+from tocsin.model.slots import Slots, from_ms, to_ms
 from tocsin.model.tenant import TenantId, tenant_id
 from tocsin.rule_engine.alerting import State
 from tocsin.rule_engine.config import RuleFile, RuleSettings
@@ -76,6 +77,19 @@ async def test_a_group_is_evaluated_once_per_interval_on_its_phase(street: Stree
     assert rest == [first + MIN, first + 2 * MIN]
     assert street.count("tocsin_rule_group_iterations_total") == 3
     assert street.count("tocsin_rule_groups") == 1
+
+
+async def test_groups_of_one_tenant_and_of_many_do_not_begin_at_once(street: Street) -> None:
+    tenants = [tenant_id(f"t{number}") for number in range(20)]
+    entries = [group({"record": "r", "expr": "x"}, name=f"g{number}") for number in range(20)]
+    for tenant in tenants:
+        await street.stage.start(tenant, rules(*entries))
+    await street.forward(1)
+    begun = [(ms - to_ms(T0)) // 6000 for _, expr, ms in street.queries.asked if expr == "x"]
+    tenths = Counter(begun)
+    assert len(begun) == 400
+    assert len(tenths) >= 10
+    assert max(tenths.values()) < 80  # of 40 in each if they were spread evenly
 
 
 async def test_groups_keep_their_own_intervals(street: Street) -> None:
@@ -162,6 +176,22 @@ async def test_rounds_that_could_not_be_held_are_counted(street: Street) -> None
     await street.forward(7.5)
     first, *rest = street.rounds("down")
     assert rest[:2] == [first + 2 * MIN, first + 5 * MIN]
+
+
+async def test_missed_rounds_show_in_the_series_of_their_group(street: Street) -> None:
+    class Slow(FakeDoor):
+        async def __call__(self, tenant: TenantId, alerts: Any) -> None:
+            await asyncio.sleep(150)
+
+    near = (street.queries, street.sink, Slow())
+    told = RuleInstruments(Registry(version="0"))
+    street.stage = RuleGroups(*near, clock=street.clock, instruments=told)
+    await street.stage.start(ACME, rules(group(ALERT)))
+    await street.forward(7.5)
+    [rounds] = street.sink.named(ACME, "tocsin_rule_group_rounds_total").values()
+    [missed] = street.sink.named(ACME, "tocsin_rule_group_rounds_missed_total").values()
+    assert [value for _, value in rounds[:2]] == [1, 3]
+    assert [value for _, value in missed[:2]] == [0, 1]
 
 
 async def test_a_bug_in_the_door_does_not_end_the_group(street: Street) -> None:
