@@ -8,19 +8,22 @@ Prometheus' rules (contract metrics-engine 2.6), sample by sample:
 * older: accepted within the out-of-order window, refused beyond it.
 
 The decision sees what the same batch has already accepted, and changes nothing: the caller
-writes the outcome to the log first and to memory after.
+writes the outcome to the log first and to memory after. Samples that simply follow those of
+their series are told by arrays, the odd ones one after the other.
 """
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
-from tocsin.model.series import Appended, Series, Times, Values
+from tocsin.model.series import Appended, Times, Values
 from tocsin.timeseries.head import Head
 from tocsin.timeseries.options import Refusal
-from tocsin.timeseries.postings import SeriesIds
+from tocsin.timeseries.postings import Mask, SeriesIds
 
 FURTHEST_MS = 2**62  # either way from the epoch; leaves room for windows around a time
 
@@ -43,11 +46,6 @@ class Admission:
             self.stored += 1
         else:
             self.refuse(refusal)
-
-    def offer_all(self, sid: int, series: Series) -> None:
-        """Judge the samples of one series, one after the other."""
-        for ts_ms, value in zip(series.times.tolist(), series.values.tolist(), strict=True):
-            self.offer(sid, ts_ms, value)
 
     def refuse(self, refusal: str, count: int = 1) -> None:
         """Note samples that were refused elsewhere."""
@@ -84,12 +82,71 @@ class Admission:
         return self._head.value_at(sid, ts_ms) if mine is None else mine
 
 
-def follow(head: Head, sids: SeriesIds, times: Times) -> bool:
-    """Tell whether every sample is newer than those of its series, and has a sane time."""
-    if not len(sids):
-        return True
-    sane = bool(times.min() >= -FURTHEST_MS and times.max() <= FURTHEST_MS)
-    return sane and bool((times > head.catalog.newest_times[sids]).all())
+@dataclass(frozen=True, slots=True, eq=False)
+class Admitted:
+    """What of a batch is to be stored, and the counts: `stored` has silent repeats in it."""
+
+    sids: SeriesIds
+    times: Times
+    values: Values
+    stored: int
+    refused: dict[str, int]
+
+    def outcome(self, refused: Mapping[str, int]) -> Appended:
+        """Return the counts of the batch, with what was refused elsewhere."""
+        total = dict(refused)
+        for refusal, count in self.refused.items():
+            total[refusal] = total.get(refusal, 0) + count
+        return Appended(self.stored, total)
+
+
+def admit(head: Head, sids: SeriesIds, times: Times, values: Values, *, window_ms: int) -> Admitted:
+    """Judge samples, of each series in the order in which they stand."""
+    fine, repeated = _plain(head, sids, times, values)
+    if fine.all():
+        return Admitted(sids, times, values, len(sids), {})
+    doubtful = np.zeros(head.catalog.size, np.bool_)
+    doubtful[sids[~(fine | repeated)]] = True
+    odd = doubtful[sids]
+    kept = fine & ~odd
+    batch = Admission(head, window_ms=window_ms)
+    batch.stored = int(np.count_nonzero((fine | repeated) & ~odd))
+    at = np.flatnonzero(odd)
+    for sid, ts_ms, value in zip(
+        sids[at].tolist(), times[at].tolist(), values[at].tolist(), strict=True
+    ):
+        batch.offer(sid, ts_ms, value)
+    late = batch.accepted()
+    return Admitted(
+        np.concatenate((sids[kept], late[0])),
+        np.concatenate((times[kept], late[1])),
+        np.concatenate((values[kept], late[2])),
+        batch.stored,
+        batch.refused,
+    )
+
+
+def _plain(head: Head, sids: SeriesIds, times: Times, values: Values) -> tuple[Mask, Mask]:
+    """Mark the samples newer than all of their series, and those that repeat the newest."""
+    newest = head.catalog.newest_times[sids]
+    sane = (times >= -FURTHEST_MS) & (times <= FURTHEST_MS)
+    ordered = np.sort(sids)
+    if (ordered[1:] == ordered[:-1]).any():
+        return (times > _before(sids, times, newest)) & sane, np.zeros(len(sids), np.bool_)
+    bits = head.catalog.newest_values[sids].view(np.uint64)
+    repeated = (times == newest) & (values.view(np.uint64) == bits)
+    return (times > newest) & sane, repeated
+
+
+def _before(sids: SeriesIds, times: Times, newest: Times) -> Times:
+    """Return for each sample the time of the one before it: in the batch, else in the head."""
+    order = np.argsort(sids, kind="stable")
+    again = sids[order][1:] == sids[order][:-1]
+    before = newest[order]
+    before[1:][again] = times[order][:-1][again]
+    found = np.empty_like(before)
+    found[order] = before
+    return found
 
 
 def same_bits(one: float, other: float) -> bool:

@@ -1,7 +1,7 @@
 """What one log segment already says, and so what the next samples must say first.
 
 An encoder lives as long as its segment. It gives refs to series and layouts as they appear
-and remembers the last row value of each series. If a write fails, encoder and file no longer agree:
+and remembers the last value of each series. If a write fails, encoder and file no longer agree:
 throw both away and begin a new segment.
 """
 
@@ -59,8 +59,10 @@ class SegmentEncoder:
     def samples(self, sids: SeriesIds, times: Times, values: Values) -> list[Record]:
         """Return the records for samples with times of their own."""
         refs, found = self._define_series(sids)
-        payload = records.samples(refs, times, values, self._packer)
-        return [*found, (RecordType.SAMPLES, payload)]
+        bits = values.view(np.uint64)
+        payload = records.changes(refs, times, bits ^ self._last[refs], self._packer)
+        self._last[refs] = bits  # of several samples of a series the last one counts
+        return [*found, (RecordType.CHANGES, payload)]
 
     def forget(self, sids: Sequence[int]) -> None:
         """Note that these ids may stand for other series from now on."""
@@ -76,9 +78,10 @@ class SegmentEncoder:
 
     def _define_series(self, sids: SeriesIds) -> tuple[Refs, list[Record]]:
         self._fit(int(sids.max(initial=-1)) + 1)
-        new = np.unique(sids[self._refs[sids] < 0])
-        if not new.size:
-            return self._refs[sids].astype(np.uint32), []
+        refs = self._refs[sids]
+        if refs.min(initial=0) >= 0:
+            return refs.astype(np.uint32), []
+        new = np.unique(sids[refs < 0])
         known = self._series
         self._series += len(new)
         self._refs[new] = np.arange(known, self._series)

@@ -1,25 +1,22 @@
 """Series that share a clock: one column of times, and a block of values row by row.
 
 Everything that always arrives together (a scrape target, a process, a rule) forms a group
-(contract metrics-engine 2.2). Its samples lie in chunks of a fixed number of rows; a chunk
-has one time for each row and one column for each series, time-major, so that appending is
-one copy of a row and a window is a few contiguous rows.
+(contract metrics-engine 2.2). Its samples lie in chunks of some rows, one behind the other;
+times ascend strictly through all of them.
 
-A chunk is dense: every series of its columns has a sample in every row. When the series of a
-group change, the chunk is trimmed and another begins; a row of which only a part was accepted
-goes to the series one by one (`single`). So "no sample" needs no mark of its own and any bit
-pattern, NaN included, is a sample.
+The rows of a layout are whole: every series has a sample in each, and when the series change
+another chunk begins. What is pushed comes in parts: a row is begun by the first part (`row`),
+the others are put into it while it is open, and a series that is new widens the chunk. So a
+group keeps some rows open, in its last two chunks. Of what such rows do not hold, nothing is
+known but that there is no sample (`chunk`).
 
-A chunk that ended some time ago (`hot_ms`) is compressed when the group begins another one.
-
-Times ascend strictly through all chunks of a group. Rows once written never change: arrays
-given out stay valid after later appends and after the chunk has been dropped.
+Arrays given out stay as they are whatever is appended or forgotten later.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TypeAlias
@@ -28,16 +25,17 @@ import numpy as np
 import numpy.typing as npt
 
 from tocsin.model.series import Layout, Times, Values
-from tocsin.timeseries.packed import PackedBlock
+from tocsin.timeseries.chunk import Chosen, Chunk, Packing, present
 from tocsin.timeseries.postings import NO_SERIES, Mask, SeriesIds
 from tocsin.timeseries.ring_feed import Feed
 
-Chosen: TypeAlias = npt.NDArray[np.intp]
 Slots: TypeAlias = npt.NDArray[np.int32]  # by series id: its place in a selection, or -1
 
 NOTHING: Chosen = np.empty(0, np.intp)
+KEEP = 16  # open rows of a group whose rows come in parts
 
-_WORTH_PACKING = 8  # rows
+_SPARSE = 16  # rows are nearly empty when fewer than one in so many cells has a sample
+_LONG = 2 * KEEP  # rows after which that is known
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,101 +70,121 @@ class Binding:
     refused: Mapping[str, int] = field(default_factory=dict)
 
 
-class Chunk:
-    """A run of rows with the same columns."""
-
-    __slots__ = ("_values", "columns", "times", "used")
-
-    def __init__(self, columns: SeriesIds, slots: int) -> None:
-        self.columns = columns
-        self.times: Times = np.empty(slots, np.int64)
-        self._values: Values | PackedBlock = np.empty((slots, len(columns)), np.float64)
-        self.used = 0
-
-    @property
-    def full(self) -> bool:
-        """Tell whether there is no room for another row."""
-        return self.used == len(self.times)
-
-    @property
-    def last(self) -> int:
-        """Return the time of the newest row."""
-        return int(self.times[self.used - 1])
-
-    @property
-    def samples(self) -> int:
-        """Return how many samples there are."""
-        return self.used * len(self.columns)
-
-    def add(self, ts_ms: int, row: Values) -> None:
-        """Write one row behind the last; not after `trim` or `pack`."""
-        self.times[self.used] = ts_ms
-        self._values[self.used] = row  # type: ignore[index]  # see above
-        self.used += 1
-
-    def trim(self) -> None:
-        """Give back the rows that were never written."""
-        if not self.full and not isinstance(self._values, PackedBlock):
-            self.times = self.times[: self.used].copy()
-            self._values = self._values[: self.used].copy()
-
-    def pack(self) -> None:
-        """Compress a trimmed chunk, unless it has so few rows that there is nothing to gain."""
-        if self.used >= _WORTH_PACKING and not isinstance(self._values, PackedBlock):
-            self._values = PackedBlock(self._values)
-
-    def take(self, rows: slice, chosen: Chosen) -> Values:
-        """Return the given rows and ascending columns, as a view or a copy."""
-        if isinstance(self._values, PackedBlock):
-            return self._values.take(rows, chosen)
-        values = self._values[rows]
-        return values if len(chosen) == len(self.columns) else np.take(values, chosen, axis=1)
-
-    def rows(self, start_ms: int, end_ms: int) -> slice:
-        """Return the rows with start <= t <= end."""
-        used = self.times[: self.used]
-        first = int(np.searchsorted(used, start_ms, "left"))
-        return slice(first, max(first, int(np.searchsorted(used, end_ms, "right"))))
-
-
 class Group:
     """The chunks of one group, oldest first. Not thread-safe."""
 
-    __slots__ = ("_packed", "_starts", "binding", "chunks", "columns", "feeds", "index", "name")
+    __slots__ = (
+        "_closed", "_packing", "_starts", "binding", "chunks", "columns", "feeds", "index", "keep",
+        "name", "sparse",
+    )  # fmt: skip
 
-    def __init__(self, name: str, index: int) -> None:
+    def __init__(self, name: str, index: int, *, keep: int, packing: Packing) -> None:
+        """Begin a group whose newest `keep` rows at least stay open; `packing` packs the others."""
         self.name = name
         self.index = index
-        self.columns: SeriesIds = NO_SERIES
+        self.keep = keep
+        self._packing = packing
+        self.columns: SeriesIds = NO_SERIES  # of the rows to come
         self.binding: Binding | None = None
         self.feeds: tuple[Feed, ...] | None = None  # None: to be worked out
         self.chunks: list[Chunk] = []
+        self.sparse = False  # rows stay nearly empty
         self._starts: list[int] = []
-        self._packed = 0  # chunks before this one are compressed
+        self._closed = 0  # chunks before this one are closed
 
     @property
     def newest(self) -> int | None:
         """Return the time of the newest row, None when there is none."""
         return self.chunks[-1].last if self.chunks else None
 
-    def add(self, ts_ms: int, row: Values, *, slots: int, hot_ms: int) -> bool:
-        """Write one row for `columns`; tell whether these columns are new to the group.
+    @property
+    def oldest(self) -> int | None:
+        """Return the time of the oldest row, None when there is none."""
+        return self._starts[0] if self._starts else None
 
-        When that begins a chunk, it has room for `slots` rows, and chunks that ended more
-        than `hot_ms` ago are compressed.
+    # -- writing -----------------------------------------------------------------------------
+
+    def add(self, ts_ms: int, row: Values, *, slots: int) -> bool:
+        """Write a whole row behind the last; tell whether `columns` are new to the group.
+
+        A chunk takes `slots` rows.
         """
         last = self.chunks[-1] if self.chunks else None
-        if last is not None and last.columns is self.columns and not last.full:
+        if last is not None and last.columns is self.columns and last.used < slots:
             last.add(ts_ms, row)
             return False
-        if last is not None:
-            last.trim()
-        self._pack_before(ts_ms - hot_ms)
-        chunk = Chunk(self.columns, slots)
-        chunk.add(ts_ms, row)
+        self._follow(ts_ms).add(ts_ms, row)
+        return last is None or last.columns is not self.columns
+
+    def row(self, ts_ms: int, count: int, *, slots: int) -> tuple[Chunk, int] | None:
+        """Return an open row at this time and its chunk; it is made when there is none.
+
+        None when it would be among rows that are not open any more. While rows stay nearly
+        empty, none is made for only `count` samples either.
+        """
+        chunk = self.chunks[-1] if self.chunks else None
+        if chunk is not None and ts_ms <= chunk.last:
+            return self._row_among(ts_ms, count)
+        if self.sparse and self._wasteful(count):
+            return None
+        if chunk is None or chunk.used >= slots or chunk.columns is not self.columns:
+            chunk = self._follow(ts_ms)
+        elif chunk.used % KEEP == 0:
+            self._look(chunk)
+        return chunk, chunk.begin(ts_ms)
+
+    def widen(self, sids: SeriesIds) -> None:
+        """Add series to the rows to come and, if it is open, to the last chunk."""
+        before, self.columns = self.columns, np.concatenate((self.columns, sids))
+        self.feeds = None
+        if self._closed < len(self.chunks) and self.chunks[-1].columns is before:
+            self.chunks[-1].widen(self.columns)
+
+    def _row_among(self, ts_ms: int, count: int) -> tuple[Chunk, int] | None:
+        """Return an open row that is not behind the last; see `row`."""
+        at = max(0, bisect_right(self._starts, ts_ms) - 1)
+        if ts_ms > self.chunks[at].last:
+            at += 1  # between two chunks: before the first row of the later
+        chunk = self.chunks[at]
+        row = int(np.searchsorted(chunk.times, ts_ms))
+        if at < self._closed or row < chunk.packed:
+            return None
+        if chunk.times[row] == ts_ms:
+            return chunk, row
+        if self.sparse and self._wasteful(count):
+            return None
+        chunk.insert(row, ts_ms)
+        self._starts[at] = chunk.first
+        return chunk, row
+
+    def _look(self, chunk: Chunk) -> None:
+        """See now and then what the last chunk has come to."""
+        self._close(len(self.chunks) - 1)
+        if chunk.used >= _LONG:
+            self.sparse = chunk.samples * _SPARSE < chunk.used * len(chunk.columns)
+
+    def _wasteful(self, count: int) -> bool:
+        return count * _SPARSE < len(self.columns)
+
+    def _follow(self, ts_ms: int) -> Chunk:
+        """Begin a chunk behind the last."""
+        last = self.chunks[-1] if self.chunks else None
+        self._close(len(self.chunks) - bool(self.keep))
+        if self.keep and last is not None and last.columns is self.columns:
+            some = last.filled(slice(0, last.used))
+            if not some.all():
+                self.columns = self.columns[some]  # the others have ended
+        chunk = Chunk(self.columns, keep=self.keep, packing=self._packing)
         self.chunks.append(chunk)
         self._starts.append(ts_ms)
-        return last is None or last.columns is not self.columns
+        return chunk
+
+    def _close(self, upto: int) -> None:
+        while self._closed < upto:
+            self.chunks[self._closed].close()
+            self._closed += 1
+
+    # -- reading -----------------------------------------------------------------------------
 
     def between(self, start_ms: int, end_ms: int) -> Iterator[tuple[Chunk, slice]]:
         """Yield the chunks that have rows with start <= t <= end, and which rows, in order."""
@@ -178,13 +196,7 @@ class Group:
 
     def read(self, slots: Slots, start_ms: int, end_ms: int) -> Iterator[Run]:
         """Yield the samples in range of the series that have a place in `slots`."""
-        found = groupby(self.between(start_ms, end_ms), key=lambda each: id(each[0].columns))
-        for _, neighbours in found:
-            parts = list(neighbours)
-            places = slots[parts[0][0].columns]
-            chosen = np.flatnonzero(places >= 0)
-            if chosen.size:
-                yield _run(parts, chosen, places[chosen])
+        return runs(self.between(start_ms, end_ms), slots)
 
     def rows(self, wanted: Mask, start_ms: int, end_ms: int) -> Iterator[Rows]:
         """Yield the rows with start <= t <= end, of the series that are marked."""
@@ -199,18 +211,35 @@ class Group:
 
     def drop_before(self, horizon_ms: int) -> list[Chunk]:
         """Forget chunks that ended before `horizon_ms`, and return them."""
-        keep = 0
-        while keep < len(self.chunks) and self.chunks[keep].last < horizon_ms:
-            keep += 1
-        dropped = self.chunks[:keep]
-        del self.chunks[:keep], self._starts[:keep]
-        self._packed = max(0, self._packed - keep)
+        count = 0
+        while count < len(self.chunks) and self.chunks[count].last < horizon_ms:
+            count += 1
+        return self.drop(count)
+
+    def drop(self, count: int) -> list[Chunk]:
+        """Forget the first chunks, and return them."""
+        dropped = self.chunks[:count]
+        del self.chunks[:count], self._starts[:count]
+        self._closed = max(0, self._closed - count)
         return dropped
 
-    def _pack_before(self, horizon_ms: int) -> None:
-        while self._packed < len(self.chunks) and self.chunks[self._packed].last < horizon_ms:
-            self.chunks[self._packed].pack()
-            self._packed += 1
+
+def runs(found: Iterable[tuple[Chunk, slice]], slots: Slots) -> Iterator[Run]:
+    """Yield the samples of chunks, each with some of its rows, that have a place in `slots`.
+
+    This may run in another thread while rows are added behind.
+    """
+    for _, neighbours in groupby(found, key=lambda each: id(each[0].columns)):
+        parts = list(neighbours)
+        places = slots[parts[0][0].columns]
+        chosen = np.flatnonzero(places >= 0)
+        if not chosen.size:
+            continue
+        run = _run(parts, chosen, places[chosen])
+        if any(chunk.absent for chunk, _ in parts):
+            yield from _without_gaps(run)
+        else:
+            yield run
 
 
 def _run(parts: list[tuple[Chunk, slice]], chosen: Chosen, places: Slots) -> Run:
@@ -223,6 +252,24 @@ def _run(parts: list[tuple[Chunk, slice]], chosen: Chosen, places: Slots) -> Run
         wanted = chunk.take(rows, chosen)
         block[:, upto : upto + len(wanted)] = wanted.T
         upto += len(wanted)
+    return _given(places, times, block)
+
+
+def _without_gaps(run: Run) -> Iterator[Run]:
+    """Yield the samples of a run that has cells without; series with the same rows together."""
+    held = present(run.block)
+    if held.all():
+        yield run
+        return
+    keys = np.packbits(held, axis=1)
+    _, firsts, kinds = np.unique(keys, axis=0, return_index=True, return_inverse=True)
+    for kind, first in enumerate(firsts.tolist()):
+        series, rows = np.flatnonzero(kinds.reshape(-1) == kind), np.flatnonzero(held[first])
+        if rows.size:
+            yield _given(run.places[series], run.times[rows], run.block[np.ix_(series, rows)])
+
+
+def _given(places: Slots, times: Times, block: Values) -> Run:
     times.flags.writeable = False
     block.flags.writeable = False
     return Run(places, times, block)

@@ -11,7 +11,7 @@ sample.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -19,11 +19,14 @@ from tocsin.model.labels import Labels
 from tocsin.model.matchers import Matcher
 from tocsin.model.series import Layout, Series, Times, Values
 from tocsin.timeseries.catalog import Catalog
-from tocsin.timeseries.group import Binding, Group, Slots
+from tocsin.timeseries.chunk import Chunk, present
+from tocsin.timeseries.group import KEEP, Binding, Group, Slots
 from tocsin.timeseries.live_ring import OWN
 from tocsin.timeseries.membership import Membership
 from tocsin.timeseries.options import RING_BYTES, Limits, Refusal
+from tocsin.timeseries.packing import PackingTogether
 from tocsin.timeseries.postings import NO_SERIES, Mask, SeriesIds
+from tocsin.timeseries.pushed import Batch, Pushed, positions
 from tocsin.timeseries.rings import Rings
 from tocsin.timeseries.selection import Selection
 from tocsin.timeseries.single import SingleSeries
@@ -32,18 +35,26 @@ from tocsin.timeseries.single import SingleSeries
 class Head:
     """Everything one tenant has in memory. Not thread-safe."""
 
-    def __init__(self, *, chunk_slots: int, hot_ms: int, ring_bytes: int = RING_BYTES) -> None:
+    def __init__(self, *, chunk_slots: int, ring_bytes: int = RING_BYTES) -> None:
         self.catalog = Catalog()
         self.rings = Rings(self.catalog, limit=ring_bytes, changed=self._forget_feeds)
+        self.sealed: Callable[[Labels, int], np.float64 | None] = _nothing_sealed
         self.samples = 0
+        self.epoch = 0  # moves when ids are given up
         self.newest_ms: int | None = None
         self._chunk_slots = chunk_slots
-        self._hot_ms = hot_ms
+        self._packing = PackingTogether()
         self._membership = Membership()
         self._names: dict[str, int] = {}
         self._groups: list[Group | None] = []
         self._vacant: list[int] = []
         self._singles: dict[int, SingleSeries] = {}
+        self._pushed = Pushed(
+            labels_of=self.catalog.labels,
+            group_of=self._pushed_group,
+            group_at=self.group_at,
+            joined=self._join,
+        )
 
     # -- taking in ---------------------------------------------------------------------------
 
@@ -75,9 +86,7 @@ class Head:
     def group(self, name: str) -> Group:
         """Return the group called `name`, making it when there is none."""
         index = self._names.get(name)
-        if index is None:
-            return self._open_group(name)
-        return self.group_at(index)
+        return self._open_group(name, keep=0) if index is None else self.group_at(index)
 
     def set_columns(self, group: Group, columns: SeriesIds) -> None:
         """Say which series the next rows of `group` hold; equal columns stay the same object."""
@@ -94,9 +103,8 @@ class Head:
 
     def add_row(self, group: Group, ts_ms: int, row: Values) -> None:
         """Take one sample for each of the group's columns; `fits` must hold."""
-        if group.add(ts_ms, row, slots=self._chunk_slots, hot_ms=self._hot_ms):
-            self._membership.fit(self.catalog.size)
-            self._membership.add(group.columns, group.index)
+        if group.add(ts_ms, row, slots=self._chunk_slots):
+            self._join(group.columns, group)
         self.catalog.newest_times[group.columns] = ts_ms
         self.catalog.newest_values[group.columns] = row
         self._count(len(row), ts_ms)
@@ -105,30 +113,52 @@ class Head:
         for feed in group.feeds:
             feed.take(ts_ms, row)
 
+    def add_part(self, group: Group, ts_ms: int, sids: SeriesIds, values: Values) -> None:
+        """Take samples of some of the group's columns; none may be there already."""
+        found = group.row(ts_ms, len(sids), slots=self._chunk_slots)
+        if found is None or found[0].columns is not group.columns:
+            self.add_samples(sids, np.full(len(sids), ts_ms), values)
+            return
+        chunk, row = found
+        self._join(group.columns, group)
+        chunk.put(row, positions(group.columns, sids), values)
+        homes = np.full(len(sids), group.index, np.int32)
+        self._took(sids, np.full(len(sids), ts_ms), values, homes)
+
+    def arrange(self, sids: SeriesIds, times: Times, values: Values) -> Batch:
+        """Return samples in the order in which they are put away, and know their groups."""
+        self._pushed.fit(self.catalog.size)
+        return self._pushed.arrange(sids, times, values)
+
+    def add_batch(self, batch: Batch) -> None:
+        """Take samples with times of their own; none of them may be there already."""
+        left = self._pushed.put(batch, slots=self._chunk_slots)
+        homes = batch.homes
+        if left.size:
+            homes[left] = OWN
+            self._add_singles(batch.sids[left], batch.times[left], batch.values[left])
+        self._took(batch.sids, batch.times, batch.values, homes)
+
     def add_samples(self, sids: SeriesIds, times: Times, values: Values) -> None:
-        """Take samples one by one; none of them may be there already."""
-        newest_times, newest_values = self.catalog.newest_times, self.catalog.newest_values
-        for sid, ts_ms, value in zip(sids.tolist(), times.tolist(), values, strict=True):
-            single = self._singles.get(sid)
-            if single is None:
-                single = self._singles[sid] = SingleSeries()
-            single.add(ts_ms, value)
-            if ts_ms > newest_times[sid]:
-                newest_times[sid] = ts_ms
-                newest_values[sid] = value
-        if len(sids):
-            self._count(len(sids), int(times.max()))
-            self.rings.feed(sids, times, values, np.full(len(sids), OWN, np.int32))
+        """Take samples that belong in no row; none of them may be there already."""
+        self._add_singles(sids, times, values)
+        self._took(sids, times, values, np.full(len(sids), OWN, np.int32))
 
     # -- reading -----------------------------------------------------------------------------
 
     def value_at(self, sid: int, ts_ms: int) -> np.float64 | None:
-        """Return the sample of one series at exactly `ts_ms`, None when there is none."""
+        """Return the sample of one series at exactly `ts_ms`, None when there is none.
+
+        What is not in memory is asked of `sealed`.
+        """
         if self.catalog.newest_times[sid] == ts_ms:
             value: np.float64 = self.catalog.newest_values[sid]
             return value
-        found = self._read(np.asarray([sid], np.int32), ts_ms, ts_ms).series(self.catalog.labels)
-        return np.float64(found[0].values[0]) if found else None
+        for times, values in self._pieces(sid, ts_ms):
+            if times.size:
+                found: np.float64 = values[0]
+                return found
+        return self.sealed(self.catalog.labels(sid), ts_ms)
 
     def select(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> list[Series]:
         """Return the samples with start <= t <= end of the series selected, in label order."""
@@ -143,8 +173,8 @@ class Head:
         mask = np.zeros(self.catalog.size, np.bool_)
         sids = self.catalog.select(matchers)
         for group in self._groups_of(sids):
-            for chunk, _ in group.between(start_ms, end_ms):
-                mask[chunk.columns] = True
+            for chunk, rows in group.between(start_ms, end_ms):
+                mask[chunk.columns] |= chunk.filled(rows)
         for sid, single in self.singles(sids):
             mask[sid] |= bool(single.read(start_ms, end_ms)[0].size)
         wanted = np.zeros_like(mask)
@@ -153,6 +183,16 @@ class Head:
         return mask
 
     # -- where series lie --------------------------------------------------------------------
+
+    def groups(self) -> list[Group]:
+        """Return every group."""
+        return list(self._all_groups())
+
+    def oldest_ms(self) -> int | None:
+        """Return the time of the oldest sample, None when there is none. O(groups)."""
+        firsts = [group.oldest for group in self._all_groups()]
+        firsts += [single.oldest for single in self._singles.values()]
+        return min((first for first in firsts if first is not None), default=None)
 
     def group_at(self, index: int) -> Group:
         """Return a group by its index. Raises KeyError when there is none."""
@@ -197,13 +237,80 @@ class Head:
 
         Return the ids of the series that thereby have no sample left; they are gone.
         """
-        for group in list(self._all_groups()):
+        for group in self.groups():
             self._expire_group(group, horizon_ms)
         for sid, single in list(self._singles.items()):
             self.samples -= single.drop_before(horizon_ms)
             if not len(single):
                 del self._singles[sid]
         return self.remove_empty()
+
+    def release(self, group: Group, chunks: Sequence[Chunk]) -> int:
+        """Forget the first chunks of a group as far as they are among `chunks`; say how many.
+
+        Series left without samples stay until `remove_empty`.
+        """
+        if self._groups[group.index] is not group:
+            return 0
+        count = 0
+        while count < min(len(chunks), len(group.chunks)) and group.chunks[count] is chunks[count]:
+            count += 1
+        self._forget(group, group.drop(count))
+        return count
+
+    def release_singles(
+        self, singles: Iterable[tuple[int, SingleSeries, int]], horizon_ms: int
+    ) -> None:
+        """Forget samples before `horizon_ms` that lie in no group.
+
+        Only of series that have as many there as the number given with them: to others a late
+        sample has come, which is in no block.
+        """
+        for sid, single, count in singles:
+            if self._singles.get(sid) is single and single.before(horizon_ms) == count:
+                self.samples -= single.drop_before(horizon_ms)
+                if not len(single):
+                    del self._singles[sid]
+
+    def _pieces(self, sid: int, ts_ms: int) -> Iterator[tuple[Times, Values]]:
+        """Yield what each place where samples of a series lie has at a time."""
+        one = np.asarray([sid], np.int32)
+        wanted = np.zeros(self.catalog.size, np.bool_)
+        wanted[sid] = True
+        for group in self._groups_of(one):
+            for rows in group.rows(wanted, ts_ms, ts_ms):
+                held = present(rows.values[:, 0])
+                yield rows.times[held], rows.values[:, 0][held]
+        for _, single in self.singles(one):
+            yield single.read(ts_ms, ts_ms)
+
+    def _add_singles(self, sids: SeriesIds, times: Times, values: Values) -> None:
+        order = np.lexsort((times, sids))
+        sids, times, values = sids[order], times[order], values[order]
+        starts = np.flatnonzero(np.diff(sids, prepend=-1))
+        bounds = [*starts.tolist(), len(sids)]
+        for at, sid in enumerate(sids[starts].tolist()):
+            single = self._singles.get(sid)
+            if single is None:
+                single = self._singles[sid] = SingleSeries()
+            some = slice(bounds[at], bounds[at + 1])
+            single.extend(times[some], values[some])
+
+    def _took(self, sids: SeriesIds, times: Times, values: Values, homes: SeriesIds) -> None:
+        """Note samples that have been put away; `homes` says in which group each, or OWN."""
+        if not len(sids):
+            return
+        newest = self.catalog.newest_times
+        np.maximum.at(newest, sids, times)
+        last = newest[sids] == times
+        self.catalog.newest_values[sids[last]] = values[last]
+        self._count(len(sids), int(times.max()))
+        self.rings.feed(sids, times, values, homes)
+
+    def _join(self, sids: SeriesIds, group: Group) -> None:
+        """Note that a group holds samples of series."""
+        self._membership.fit(self.catalog.size)
+        self._membership.add(sids, group.index)
 
     def _count(self, samples: int, newest_ms: int) -> None:
         self.samples += samples
@@ -216,7 +323,10 @@ class Head:
             group.binding = None
 
     def _expire_group(self, group: Group, horizon_ms: int) -> None:
-        dropped = group.drop_before(horizon_ms)
+        self._forget(group, group.drop_before(horizon_ms))
+
+    def _forget(self, group: Group, dropped: Sequence[Chunk]) -> None:
+        """Note that a group has let go of chunks."""
         self.samples -= sum(chunk.samples for chunk in dropped)
         left = {id(chunk.columns): chunk.columns for chunk in group.chunks}
         gone = {id(c.columns): c.columns for c in dropped if id(c.columns) not in left}
@@ -229,6 +339,7 @@ class Head:
             self._groups[group.index] = None
             self._vacant.append(group.index)
             self.rings.disown(group.index)
+            self._pushed.forget_group(group.index)
 
     def remove_empty(self) -> list[int]:
         """Take out the series that have no sample, and return their ids."""
@@ -241,7 +352,10 @@ class Head:
             dead[gone] = True
             for group in self._all_groups():
                 self._invalidate(group, dead)
+            self.epoch += 1
             self.rings.remove(gone)
+            self._pushed.fit(self.catalog.size)
+            self._pushed.forget(gone)
             self.catalog.remove(gone)
         return gone
 
@@ -257,9 +371,13 @@ class Head:
 
     # -- groups ------------------------------------------------------------------------------
 
-    def _open_group(self, name: str) -> Group:
+    def _pushed_group(self, name: str) -> Group:
+        index = self._names.get(name)
+        return self._open_group(name, keep=KEEP) if index is None else self.group_at(index)
+
+    def _open_group(self, name: str, *, keep: int) -> Group:
         index = self._vacant.pop() if self._vacant else len(self._groups)
-        group = Group(name, index)
+        group = Group(name, index, keep=keep, packing=self._packing)
         if index == len(self._groups):
             self._groups.append(group)
         else:
@@ -297,6 +415,10 @@ class Head:
         column = {sid: at for at, sid in enumerate(positions)}
         repeats = tuple((position, column[sid]) for position, sid in repeated)
         return columns, Binding(layout, kept, repeats, refused)
+
+
+def _nothing_sealed(_labels: Labels, _ts_ms: int) -> np.float64 | None:
+    return None
 
 
 def _union(columns: Iterable[SeriesIds]) -> SeriesIds:

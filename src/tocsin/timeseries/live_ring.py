@@ -212,10 +212,17 @@ class LiveRing:
     def _rows(self, clocks: Places, times: Times, strays: Mask) -> tuple[Ints, Mask]:
         """Return the row of each clock and time, -1 for one too old, and which had begun."""
         ring = self.ring
-        newest = ring.written[clocks] - 1
-        begun = (newest >= 0) & (ring.times[newest & (ring.depth - 1), clocks] == times)
-        rows = np.where(begun, newest, -1)
-        for at in np.flatnonzero(~begun).tolist():
+        rows = ring.written[clocks] - 1
+        newest = ring.times[rows & (ring.depth - 1), clocks]
+        begun = (rows >= 0) & (newest == times)
+        rows[~begun] = -1
+        left = ~begun
+        if not strays.any() and bool((clocks[1:] != clocks[:-1]).all()):
+            fresh = np.flatnonzero(left & ((ring.written[clocks] == 0) | (newest < times)))
+            if self._begin_all(clocks[fresh], times[fresh]):
+                rows[fresh] = ring.written[clocks[fresh]] - 1
+                left[fresh] = False
+        for at in np.flatnonzero(left).tolist():
             clock, ts_ms, epoch = clocks.item(at), times.item(at), ring.epoch
             rows[at], begun[at] = self._row(clock, ts_ms, stray=strays.item(at))
             if ring.epoch != epoch:  # one was put in: those behind it moved
@@ -233,6 +240,19 @@ class LiveRing:
             self._strays[clock] = self._strays.get(clock, 0) + 1
             self.broken |= self._strays[clock] * _STRAY_SHARE > ring.depth
         return self._begin(clock, ts_ms), False
+
+    def _begin_all(self, clocks: Places, times: Times) -> bool:
+        """Begin the next row of each clock, empty; False when there is no room for all."""
+        ring = self.ring
+        written = ring.written[clocks]
+        at = written & (ring.depth - 1)
+        if ((written >= ring.depth) & (ring.times[at, clocks] > times - self.depth_ms)).any():
+            return False
+        for row, clock in zip(at.tolist(), clocks.tolist(), strict=True):
+            ring.values[row, self._members[clock]] = ABSENT
+        ring.times[at, clocks] = times
+        ring.written[clocks] = written + 1
+        return True
 
     def _begin(self, clock: int, ts_ms: int) -> int:
         """Begin the next row of a clock, empty; -1 when memory is spent."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+import numpy as np
+
 from tocsin.model.errors import StoreUnusable
 from tocsin.model.labels import Labels
 from tocsin.model.matchers import Matcher
@@ -48,12 +50,17 @@ class Look:
         """Return the series that satisfy every matcher, with those of the head, in label order."""
         gathered = Gathered()
         for view, wanted in self._selected(matchers):
-            labels = view.index.labels
-            for series, times, values in view.columns(wanted, *self._range):
-                gathered.add(labels(series), times, values)
-        for each in head:
-            gathered.add(each.labels, each.times, each.values)
-        return gathered.series()
+            self._gather(view, wanted, gathered)
+        return _with_head(gathered, head)
+
+    def of(self, series: Sequence[Labels], head: Iterable[Series]) -> list[Series]:
+        """Return the samples of some series, with those of the head, in label order."""
+        gathered = Gathered()
+        for view, _ in self._selected([]):
+            places = (view.index.find(labels) for labels in series)
+            wanted = np.asarray(sorted(at for at in places if at is not None), np.int32)
+            self._gather(view, wanted, gathered)
+        return _with_head(gathered, head)
 
     def series(self, matchers: Sequence[Matcher], head: Iterable[Labels]) -> list[Labels]:
         """Return the label sets of the series `select` would return."""
@@ -83,6 +90,11 @@ class Look:
             found.update(value for value, ids in view.index.values(name) if marks[ids].any())
         return sorted(found)
 
+    def _gather(self, view: BlockView, wanted: SeriesIds, gathered: Gathered) -> None:
+        labels = view.index.labels
+        for series, times, values in view.columns(wanted, *self._range):
+            gathered.add(labels(series), times, values)
+
     def _selected(self, matchers: Sequence[Matcher]) -> Iterator[tuple[BlockView, SeriesIds]]:
         """Yield each block with the series that satisfy every matcher, and close it afterwards.
 
@@ -97,3 +109,9 @@ class Look:
                     self._blocks.give_up(reader.block, str(fault))
                 except OSError as error:
                     raise StoreUnusable(f"{reader.block.path} cannot be read: {error}") from error
+
+
+def _with_head(gathered: Gathered, head: Iterable[Series]) -> list[Series]:
+    for each in head:
+        gathered.add(each.labels, each.times, each.values)
+    return gathered.series()

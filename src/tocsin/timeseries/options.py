@@ -64,19 +64,21 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Keeping:
-    """How long and how much is kept of one tenant, and how late its samples may come."""
+    """How long and how much is kept of one tenant, and how late its samples may come.
+
+    `out_of_order_window` is that of samples from any source, None for what each source says.
+    """
 
     retention: timedelta
-    retention_size: int | None
-    out_of_order_window: timedelta
+    retention_size: int | None = None
+    out_of_order_window: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
     """How a store keeps its data.
 
-    `chunk_slots` rows of a group lie in one block of memory, which is compressed once it
-    ended longer than `hot` ago; rules should not look back further. A log segment ends after
+    `chunk_slots` rows of a group are compressed together. A log segment ends after
     `segment_bytes`, or with a window of `segment_span`, so that old ones can be deleted.
     The rings of one tenant take at most `ring_bytes` of memory.
 
@@ -93,7 +95,6 @@ class Options:
     seal_after: timedelta = timedelta(hours=1)
     index_cache_bytes: int = 128 << 20
     out_of_order_window: timedelta = timedelta(0)
-    hot: timedelta = timedelta(hours=2)
     chunk_slots: int = 128
     segment_bytes: int = 128 << 20
     segment_span: timedelta = timedelta(hours=2)

@@ -1,61 +1,204 @@
 """Blocks of values at rest in memory: compressed, and opened a few columns at a time.
 
-Rules look at the last minutes or hours; what is older is read now and then, by a dashboard or
-a person. So a finished block is cut into tiles of some columns each. In a tile every value is
-XORed with the one before it in time, bytes of equal weight are put beside each other, and the
-rest is zstd's work: one to two bytes a sample on usual targets instead of eight, every bit
-pattern kept. A reader pays for the tiles its columns lie in.
+Rules look at rings and people at the last minutes; what is older in memory is read now and
+then. So rows that are complete are coded column by column: a column of whole numbers, or of
+decimals with few places, as the difference of each to the one before; any other as the XOR
+with the one before. Bytes of equal weight are put beside each other and zstd does the rest:
+about one byte a sample on usual targets instead of eight, every bit pattern kept.
+
+A block is cut into tiles of some columns; a reader pays for the tiles its columns lie in.
 """
 
 from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 import zstandard
 
-from tocsin.model.series import Values
+from tocsin.model.series import Times, Values
 
 Columns = npt.NDArray[np.intp]
+Bits = npt.NDArray[np.uint64]
+Kinds = npt.NDArray[np.uint8]
+Planes = npt.NDArray[np.uint8]
+Offsets = npt.NDArray[np.signedinteger]
 
-_TILE = 64  # columns: 64 KiB for 128 rows, opened in about 0.1 ms
+_TILE = 64  # columns: at most 64 KiB for 128 rows
+_POWERS = np.array([1.0, 1e2, 1e4])  # by kind of a column: what its values are multiplied by
+_SIGNED = (np.int8, np.int16, np.int32, np.int64)
+_XOR = 255  # the kind of a column that no power makes whole
+
+
+class _Zstd(threading.local):
+    """A compressor and a decompressor for each thread: they cost more than their use here."""
+
+    def __init__(self) -> None:
+        self.compress = zstandard.ZstdCompressor(level=1).compress
+        self.decompress = zstandard.ZstdDecompressor().decompress
+
+
+_ZSTD = _Zstd()
 
 
 class PackedBlock:
-    """An immutable block of shape (rows, columns)."""
+    """An immutable block of shape (rows, width), made by `pack`. Read it in any thread."""
 
-    __slots__ = ("_shape", "_tiles")
+    __slots__ = ("kinds", "rows", "tiles")
 
-    def __init__(self, values: Values) -> None:
-        """Compress `values`, which must have at least one row."""
-        self._shape = values.shape
-        compress = zstandard.ZstdCompressor(level=1).compress
-        starts = range(0, values.shape[1], _TILE)
-        self._tiles = [compress(_shuffled(values[:, at : at + _TILE])) for at in starts]
+    def __init__(self, rows: int, kinds: bytes, tiles: tuple[bytes, ...]) -> None:
+        self.rows = rows
+        self.kinds = kinds
+        self.tiles = tiles
+
+    @property
+    def width(self) -> int:
+        """Return the number of columns."""
+        return len(self.kinds)
 
     @property
     def nbytes(self) -> int:
         """Return the bytes of the compressed tiles."""
-        return sum(map(len, self._tiles))
+        return sum(map(len, self.tiles))
 
     def take(self, rows: slice, columns: Columns) -> Values:
         """Return a copy of the given rows and columns; `columns` ascend."""
-        found = np.empty((rows.stop - rows.start, len(columns)), np.float64)
-        decompress = zstandard.ZstdDecompressor().decompress
-        tiles = columns // _TILE
-        for tile in np.unique(tiles).tolist():
-            here = np.flatnonzero(tiles == tile)
-            values = self._unshuffled(decompress(self._tiles[tile]))
-            found[:, here] = values[rows][:, columns[here] - tile * _TILE]
-        return found
-
-    def _unshuffled(self, planes: bytes) -> Values:
-        change = np.frombuffer(planes, np.uint8).reshape(8, -1).T.copy().view(np.uint64)
-        bits = np.bitwise_xor.accumulate(change.reshape(self._shape[0], -1), axis=0)
-        return bits.view(np.float64)
+        return unpack([(self, columns)])[0][rows]
 
 
-def _shuffled(values: Values) -> bytes:
-    bits = np.ascontiguousarray(values).view(np.uint64)
-    change = bits.copy()
-    change[1:] ^= bits[:-1]
-    return change.view(np.uint8).reshape(-1, 8).T.tobytes()
+def pack(blocks: Sequence[Values]) -> list[PackedBlock]:
+    """Return blocks compressed; all have the same number of rows, at least one.
+
+    Many small ones together cost little more than one.
+    """
+    changes, kinds = _coded(np.concatenate([block.T for block in blocks]))
+    packed, begin = [], 0
+    for block in blocks:
+        end = begin + block.shape[1]
+        starts = range(begin, end, _TILE)
+        tiles = tuple(_ZSTD.compress(_planes(changes[at : min(end, at + _TILE)])) for at in starts)
+        packed.append(PackedBlock(len(block), kinds[begin:end].tobytes(), tiles))
+        begin = end
+    return packed
+
+
+def unpack(wanted: Sequence[tuple[PackedBlock, Columns]]) -> list[Values]:
+    """Return ascending columns of blocks, with all their rows; all have as many rows.
+
+    Many small ones together cost little more than one.
+    """
+    rows = wanted[0][0].rows
+    planes = [part for block, columns in wanted for part in _opened(block, columns)]
+    held = planes[0] if len(planes) == 1 else np.concatenate(planes, axis=1)
+    changes = np.ascontiguousarray(held.T).view(np.uint64).reshape(-1, rows)
+    kinds = [np.frombuffer(block.kinds, np.uint8)[columns] for block, columns in wanted]
+    values = _decoded(changes, kinds[0] if len(kinds) == 1 else np.concatenate(kinds)).T
+    ends = np.cumsum([len(columns) for _, columns in wanted]).tolist()
+    return [
+        values[:, end - len(columns) : end] for end, (_, columns) in zip(ends, wanted, strict=True)
+    ]
+
+
+def _opened(block: PackedBlock, columns: Columns) -> Iterator[Planes]:
+    """Yield byte planes, of shape (8, columns * rows), of some columns of a block."""
+    if not len(columns):
+        yield np.empty((8, 0), np.uint8)
+        return
+    for tile in range(int(columns[0]) // _TILE, int(columns[-1]) // _TILE + 1):
+        first, last = np.searchsorted(columns, (tile * _TILE, (tile + 1) * _TILE)).tolist()
+        if first == last:
+            continue
+        planes = np.frombuffer(_ZSTD.decompress(block.tiles[tile]), np.uint8).reshape(8, -1)
+        if (last - first) * block.rows < planes.shape[1]:
+            here = columns[first:last] - tile * _TILE
+            planes = planes.reshape(8, -1, block.rows)[:, here].reshape(8, -1)
+        yield planes
+
+
+class PackedTimes:
+    """Ascending times at rest: what a clock of even steps says wrong. At least one."""
+
+    __slots__ = ("_count", "_first", "_off", "_step")
+
+    def __init__(self, times: Times) -> None:
+        self._count, self._first = len(times), int(times[0])
+        self._step = (int(times[-1]) - self._first) // max(1, self._count - 1)
+        off = times - self._even()
+        widest = int(np.abs(off).max())
+        self._off: Offsets = off.astype(
+            next(kind for kind in _SIGNED if widest <= np.iinfo(kind).max)
+        )
+
+    def all(self) -> Times:
+        """Return the times; read-only."""
+        times = self._even() + self._off
+        times.flags.writeable = False
+        return times
+
+    def _even(self) -> Times:
+        return np.arange(self._count) * self._step + self._first
+
+
+def _coded(values: Values) -> tuple[Bits, Kinds]:
+    """Return the changes along each row of `values`, and how they were made."""
+    changes = np.empty(values.shape, np.uint64)
+    kinds = np.full(len(values), _XOR, np.uint8)
+    left = np.arange(len(values))
+    for kind, power in enumerate(_POWERS.tolist()):
+        whole, exact = _whole(values[left] if kind else values, power)
+        if exact.any():
+            found = left[exact]
+            changes[found] = _zigzag_steps(whole[exact])
+            kinds[found] = kind
+            left = left[~exact]
+            if not len(left):
+                return changes, kinds
+    bits = values.view(np.uint64)[left]
+    bits[:, 1:] ^= bits[:, :-1].copy()
+    changes[left] = bits
+    return changes, kinds
+
+
+def _whole(values: Values, power: float) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    """Return `values * power` as integers, and for which rows these bring the same bits back."""
+    with np.errstate(all="ignore"):
+        whole = np.rint(values * power).astype(np.int64)
+        back = whole.astype(np.float64)
+        back /= power
+    exact: npt.NDArray[np.bool_] = (back.view(np.uint64) == values.view(np.uint64)).all(axis=1)
+    return whole, exact
+
+
+def _zigzag_steps(numbers: npt.NDArray[np.int64]) -> Bits:
+    steps = numbers.copy()
+    steps[:, 1:] -= numbers[:, :-1]
+    return ((steps << 1) ^ (steps >> 63)).view(np.uint64)
+
+
+def _decoded(changes: Bits, kinds: Kinds) -> Values:
+    """Return the values of which `_coded` made `changes`, which are spoiled."""
+    xored = kinds == _XOR
+    if xored.all():
+        return np.bitwise_xor.accumulate(changes, axis=1).view(np.float64)
+    if not xored.any():
+        return _summed(changes, kinds)
+    values = np.empty(changes.shape, np.float64)
+    values[xored] = np.bitwise_xor.accumulate(changes[xored], axis=1).view(np.float64)
+    values[~xored] = _summed(changes[~xored], kinds[~xored])
+    return values
+
+
+def _summed(changes: Bits, kinds: Kinds) -> Values:
+    steps = (changes >> np.uint64(1)).view(np.int64)
+    changes &= np.uint64(1)
+    steps ^= -changes.view(np.int64)
+    values = np.cumsum(steps, axis=1).astype(np.float64)
+    if kinds.any():
+        values /= _POWERS[kinds][:, None]
+    return values
+
+
+def _planes(changes: Bits) -> bytes:
+    return changes.view(np.uint8).reshape(-1, 8).T.tobytes()

@@ -10,7 +10,8 @@ zstd: a target that changes little costs little, and every bit pattern survives.
     SERIES    msgpack: label sets as flat lists [name, value, …]; refs follow on
     LAYOUT    ref u32, length of the name u32, name, series refs
     ROW       layout ref u32, time i64, values
-    SAMPLES   series refs, times, values, each behind its length u32
+    SAMPLES   series refs, times, values, each behind its length u32 (no longer written)
+    CHANGES   the same, values as XOR with the series' last value
     METADATA  msgpack: [metric, type, help, unit], …
 """
 
@@ -28,7 +29,7 @@ import zstandard
 
 from tocsin.model.labels import Labels
 from tocsin.model.sample import Metadata
-from tocsin.model.series import Times, Values
+from tocsin.model.series import Times
 from tocsin.model.tenant import TenantId
 
 FORMAT = 1
@@ -52,6 +53,7 @@ class RecordType(IntEnum):
     ROW = 3
     SAMPLES = 4
     METADATA = 5
+    CHANGES = 6
 
 
 class BadRecord(ValueError):
@@ -161,25 +163,28 @@ def read_row(payload: memoryview, packer: Packer) -> tuple[int, int, Bits]:
     return ref, ts_ms, packer.bits(payload[_ROW.size :])
 
 
-def samples(refs: Refs, times: Times, values: Values, packer: Packer) -> bytes:
-    """Return the payload of a SAMPLES record."""
+def changes(refs: Refs, times: Times, change: Bits, packer: Packer) -> bytes:
+    """Return the payload of a CHANGES record; `change` is the XOR with the series' last values."""
     steps = np.diff(times, prepend=np.int64(0)).view(np.uint64)
-    change = values.view(np.uint64).copy()
-    change[1:] ^= values.view(np.uint64)[:-1]
     columns = (packer.pack_refs(refs), packer.pack(steps), packer.pack(change))
     return b"".join(_LENGTH.pack(len(column)) + column for column in columns)
 
 
-def read_samples(payload: memoryview, packer: Packer) -> tuple[Refs, Times, Values]:
-    """Return series refs, times and values of a SAMPLES record."""
+def read_changes(payload: memoryview, packer: Packer) -> tuple[Refs, Times, Bits]:
+    """Return series refs, times and changes of a CHANGES record."""
     columns = []
     for _ in range(3):
         (length,) = _LENGTH.unpack_from(payload)
         columns.append(payload[_LENGTH.size : _LENGTH.size + length])
         payload = payload[_LENGTH.size + length :]
     times = np.cumsum(packer.bits(columns[1]).view(np.int64))
-    values = np.bitwise_xor.accumulate(packer.bits(columns[2])).view(np.float64)
-    return packer.refs(columns[0]), times, values
+    return packer.refs(columns[0]), times, packer.bits(columns[2])
+
+
+def read_samples(payload: memoryview, packer: Packer) -> tuple[Refs, Times, Bits]:
+    """Return series refs, times and values of a SAMPLES record."""
+    refs, times, change = read_changes(payload, packer)
+    return refs, times, np.bitwise_xor.accumulate(change)
 
 
 def metadata(entries: Sequence[tuple[str, Metadata]]) -> bytes:

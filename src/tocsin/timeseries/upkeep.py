@@ -21,6 +21,7 @@ from pathlib import Path
 from tocsin.model.errors import InvalidInput, LimitExceeded
 from tocsin.model.tenant import TenantId
 from tocsin.timeseries import retention
+from tocsin.timeseries.admission import FURTHEST_MS
 from tocsin.timeseries.block import Block
 from tocsin.timeseries.block_codec import BadBlock
 from tocsin.timeseries.block_format import About, Covered, new_ulid
@@ -59,18 +60,20 @@ class Upkeep:
         """Seal, merge and delete what is due. Does nothing while other upkeep is under way."""
         if not self._busy:
             with self._alone():
-                yield from self._expire(now_ms)
-                yield from self._seal(now_ms)
-                yield from self._merge(now_ms)
+                horizon_ms = now_ms - milliseconds(self.options.retention)
+                yield from self._expire(horizon_ms)
+                yield from self._seal(now_ms, horizon_ms)
+                yield from self._merge(now_ms, retention.spans(self.options))
                 yield from self._clean(now_ms, before_ms=now_ms - milliseconds(CLEAN_AFTER))
                 yield from self.shrink(self.options.retention_size)
                 self._prune()
+                self.head.rings.age()
 
     def compact(self, now_ms: int) -> Generator[Work]:
-        """Seal and merge what is due, and delete nothing. Raises LimitExceeded."""
+        """Seal what is due, merge up to a day, and keep everything. Raises LimitExceeded."""
         with self._alone():
-            yield from self._seal(now_ms)
-            yield from self._merge(now_ms)
+            yield from self._seal(now_ms, -FURTHEST_MS)
+            yield from self._merge(now_ms, (retention.DAY_MS,))
             yield from self._clean(now_ms, before_ms=now_ms)
             self._prune()
 
@@ -101,27 +104,29 @@ class Upkeep:
         if blocks:
             yield self.workshop.item(Kind.DELETE, self.blocks.remove(blocks))
 
-    def _expire(self, now_ms: int) -> Generator[Work]:
-        horizon_ms = now_ms - milliseconds(self.options.retention)
+    def _expire(self, horizon_ms: int) -> Generator[Work]:
         self.wal.forget(self.head.expire(horizon_ms))
         self.wal.expire(horizon_ms)
         yield from self.drop(retention.expired(list(self.blocks), horizon_ms))
 
-    def _seal(self, now_ms: int) -> Generator[Work]:
+    def _seal(self, now_ms: int, horizon_ms: int) -> Generator[Work]:
+        """Move what is due into blocks; what is before `horizon_ms` may be left behind."""
         end_ms = retention.sealed_before(now_ms, self.options)
         if self._sealed_ms is not None and end_ms <= self._sealed_ms:
             return
         oldest_ms = self.head.oldest_ms()
         if oldest_ms is not None and oldest_ms < end_ms:
-            yield from self._seal_before(end_ms, now_ms)
+            yield from self._seal_before(end_ms, now_ms=now_ms, horizon_ms=horizon_ms)
         self._sealed_ms = end_ms
 
-    def _seal_before(self, end_ms: int, now_ms: int) -> Generator[Work]:
+    def _seal_before(self, end_ms: int, *, now_ms: int, horizon_ms: int) -> Generator[Work]:
         mark = self.wal.mark()
         capture = Capture(end_ms)
         yield from capture.take(self.head, self._partly)
         self.blocks.prepare()
         for window in capture.windows(milliseconds(self.options.block_span)):
+            if window.end_ms <= horizon_ms:
+                continue  # too old to be kept, but in a chunk with samples that are not
             covered = Covered(mark, window.start_ms, min(window.end_ms, end_ms))
             with self._ordered(About(written_ms=now_ms, covered=(covered,))) as order:
                 seal = Seal(order, capture, window, self.tombstones.of_head())
@@ -132,10 +137,9 @@ class Upkeep:
         self.wal.expire(end_ms, before=mark)
         self.wal.repeat_metadata()
 
-    def _merge(self, now_ms: int) -> Generator[Work]:
+    def _merge(self, now_ms: int, spans_ms: Sequence[int]) -> Generator[Work]:
         sealed_ms = retention.sealed_before(now_ms, self.options)
-        spans = retention.spans(self.options)
-        for group in retention.merges(list(self.blocks), sealed_ms, spans):
+        for group in retention.merges(list(self.blocks), sealed_ms, spans_ms):
             yield from self._rewrite(group, now_ms)
 
     def _clean(self, now_ms: int, *, before_ms: int) -> Generator[Work]:

@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from tocsin.model.labels import Labels
 from tocsin.model.matchers import Matcher, all_match, matcher
 from tocsin.model.sample import STALE, Sample
-from tocsin.model.series import Layout, Series
+from tocsin.model.series import Columns, Layout, Series
 from tocsin.model.tenant import TenantId
 from tocsin.timeseries.options import Options
 from tocsin.timeseries.store import MetricStore
@@ -87,7 +87,6 @@ class StoreMachine(RuleBasedStateMachine):
         self.root = Path(tempfile.mkdtemp())
         self.options = Options(
             out_of_order_window=timedelta(milliseconds=self.window_ms),
-            hot=timedelta(milliseconds=5),
             chunk_slots=self.chunk_slots,
             segment_bytes=600,
             segment_span=timedelta(milliseconds=40),
@@ -155,6 +154,28 @@ class StoreMachine(RuleBasedStateMachine):
         )
         offer = self.models[tenant].offer
         verdicts = [offer(s, ts, v, window_ms) for s, ts, v in in_turn(given)]
+        self.check_counts(took.stored, took.refused, verdicts)
+
+    @rule(
+        tenant=TENANTS,
+        samples=st.lists(st.tuples(st.sampled_from(SERIES), TIMES, VALUES), max_size=30),
+        window_ms=st.none() | st.sampled_from([0, 7, 1000]),
+    )
+    def append_refs(
+        self,
+        tenant: TenantId,
+        samples: list[tuple[Labels, int, float]],
+        window_ms: int | None,
+    ) -> None:
+        known = self.store.resolve(tenant, [labels for labels, _, _ in samples])
+        times = np.array([ts_ms for _, ts_ms, _ in samples], np.int64)
+        values = np.array([value for _, _, value in samples], np.float64)
+        window = None if window_ms is None else timedelta(milliseconds=window_ms)
+        took = self.store.append_refs(
+            tenant, known.epoch, Columns(known.refs, times, values), out_of_order_window=window
+        )
+        assert took is not None
+        verdicts = [self.models[tenant].offer(*each, window_ms) for each in samples]
         self.check_counts(took.stored, took.refused, verdicts)
 
     @rule(tenant=TENANTS, matchers=MATCHERS, start=TIMES, length=st.integers(-1, 60))

@@ -167,10 +167,10 @@ def test_files_that_are_no_segments_are_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "a" / "wal" / "x.wal").read_text() == "hello"
 
 
-def test_segments_end_by_size_and_by_span(tmp_path: Path) -> None:
+def test_segments_end_by_size_and_by_window_of_time(tmp_path: Path) -> None:
     store = MetricStore(tmp_path, Options(segment_span=timedelta(milliseconds=10)))
-    for ts in range(0, 40, 5):
-        store.append(A, layout("g", "x"), ts, row(ts))
+    for ts in (0, 5, 9, 10, 2, 15, 35):
+        store.append(A, layout("g", f"x{ts}"), ts, row(ts))
     assert len(segments(tmp_path)) == 3
     assert store.stats(A).wal_bytes == sum(path.stat().st_size for path in segments(tmp_path))
     expected = content(store)

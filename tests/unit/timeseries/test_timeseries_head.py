@@ -2,6 +2,9 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
 
 from tocsin.model.labels import Labels
 from tocsin.model.matchers import matcher
@@ -10,7 +13,8 @@ from tocsin.model.series import Layout, Values
 from tocsin.timeseries.admission import FURTHEST_MS, Admission, same_bits
 from tocsin.timeseries.head import Head
 from tocsin.timeseries.options import Limits, Refusal
-from tocsin.timeseries.packed import PackedBlock
+from tocsin.timeseries.packed import Bits, PackedTimes, pack
+from tocsin.timeseries.packing import PackingTogether
 
 UP = matcher("__name__", "=", "up")
 LIMITS = Limits()
@@ -26,10 +30,6 @@ def layout(*ids: int, group: str = "g") -> Layout:
 
 def row(*values: float) -> Values:
     return np.array(values, np.float64)
-
-
-def hot_head(hot_ms: int, *, chunk_slots: int = 8) -> Head:
-    return Head(chunk_slots=chunk_slots, hot_ms=hot_ms)
 
 
 def put(head: Head, which: Layout, ts_ms: int, *values: float) -> None:
@@ -52,7 +52,7 @@ def read(head: Head, start: int = -1000, end: int = 1000) -> dict[str, list[tupl
 
 
 def test_a_window_has_both_its_ends() -> None:
-    head = Head(chunk_slots=4, hot_ms=10**6)
+    head = Head(chunk_slots=4)
     for ts in range(-3, 8):
         put(head, layout(1, 2), ts, ts, -ts)
     assert read(head, -2, 3) == {
@@ -65,7 +65,7 @@ def test_a_window_has_both_its_ends() -> None:
 
 
 def test_a_group_whose_series_change_keeps_the_samples_of_each() -> None:
-    head = Head(chunk_slots=8, hot_ms=10**6)
+    head = Head(chunk_slots=8)
     put(head, layout(1, 2), 1, 1, 2)
     put(head, layout(2, 3), 2, 22, 33)
     put(head, layout(1, 2), 3, 111, 222)
@@ -78,7 +78,7 @@ def test_a_group_whose_series_change_keeps_the_samples_of_each() -> None:
 
 
 def test_a_layout_made_anew_with_the_same_series_goes_on_in_the_same_columns() -> None:
-    head = Head(chunk_slots=8, hot_ms=10**6)
+    head = Head(chunk_slots=8)
     put(head, layout(1, 2), 1, 1, 2)
     before = head.group("g").columns
     put(head, layout(1, 2), 2, 3, 4)
@@ -87,7 +87,7 @@ def test_a_layout_made_anew_with_the_same_series_goes_on_in_the_same_columns() -
 
 
 def test_a_series_that_moves_to_another_group_reads_as_one() -> None:
-    head = Head(chunk_slots=2, hot_ms=10**6)
+    head = Head(chunk_slots=2)
     put(head, layout(1, group="a"), 1, 1)
     put(head, layout(1, group="b"), 2, 2)
     put_single(head, 1, 3, 3)
@@ -96,7 +96,7 @@ def test_a_series_that_moves_to_another_group_reads_as_one() -> None:
 
 
 def test_late_single_samples_are_put_in_their_place() -> None:
-    head = Head(chunk_slots=2, hot_ms=10**6)
+    head = Head(chunk_slots=2)
     put(head, layout(1), 10, 10)
     for ts in (5, 3, 4, 20, 15):
         put_single(head, 1, ts, ts)
@@ -105,7 +105,7 @@ def test_late_single_samples_are_put_in_their_place() -> None:
 
 
 def test_what_was_read_stays_as_it_was() -> None:
-    head = Head(chunk_slots=4, hot_ms=10**6)
+    head = Head(chunk_slots=4)
     put(head, layout(1), 1, 1)
     put_single(head, 2, 1, 1)
     before = head.select([UP], 0, 100)
@@ -123,7 +123,7 @@ def test_what_was_read_stays_as_it_was() -> None:
 
 def test_every_bit_of_a_value_survives() -> None:
     patterns = [STALE_BITS, 0x7FF8000000000001, 0xFFF8000000000123, 1 << 63, 0x7FF0000000000001]
-    head = Head(chunk_slots=2, hot_ms=10**6)
+    head = Head(chunk_slots=2)
     for ts, bits in enumerate(patterns):
         value = np.array([bits], np.uint64).view(np.float64)
         group, _ = head.bind(layout(1), LIMITS)
@@ -135,7 +135,7 @@ def test_every_bit_of_a_value_survives() -> None:
 
 
 def test_a_value_is_found_at_its_time_wherever_it_lies() -> None:
-    head = Head(chunk_slots=2, hot_ms=10**6)
+    head = Head(chunk_slots=2)
     for ts in range(5):
         put(head, layout(1, 2), ts, ts, ts)
     put_single(head, 1, 9, 9)
@@ -145,7 +145,7 @@ def test_a_value_is_found_at_its_time_wherever_it_lies() -> None:
 
 
 def test_expiry_takes_whole_chunks_and_the_series_left_empty() -> None:
-    head = Head(chunk_slots=2, hot_ms=10**6)
+    head = Head(chunk_slots=2)
     for ts in range(4):
         put(head, layout(1, 2), ts, ts, ts)
     put(head, layout(2), 4, 4)
@@ -168,7 +168,7 @@ def test_expiry_takes_whole_chunks_and_the_series_left_empty() -> None:
 
 
 def test_a_group_begins_anew_after_everything_in_it_expired() -> None:
-    head = Head(chunk_slots=2, hot_ms=10**6)
+    head = Head(chunk_slots=2)
     same = layout(1, 2)
     put(head, same, 1, 1, 2)
     put(head, layout(7, group="other"), 1, 7)
@@ -179,7 +179,7 @@ def test_a_group_begins_anew_after_everything_in_it_expired() -> None:
 
 
 def test_a_layout_bound_but_never_filled_is_bound_again_after_expiry() -> None:
-    head = Head(chunk_slots=2, hot_ms=10**6)
+    head = Head(chunk_slots=2)
     put(head, layout(1), 10, 1)
     waiting = layout(1, 2)
     head.bind(waiting, LIMITS)
@@ -190,7 +190,7 @@ def test_a_layout_bound_but_never_filled_is_bound_again_after_expiry() -> None:
 
 
 def test_a_series_in_two_groups_lives_until_both_forget_it() -> None:
-    head = Head(chunk_slots=1, hot_ms=10**6)
+    head = Head(chunk_slots=1)
     for ts, group in enumerate("abcab"):
         put(head, layout(1, group=group), ts, ts)
     head.expire(2)
@@ -201,54 +201,80 @@ def test_a_series_in_two_groups_lives_until_both_forget_it() -> None:
 
 
 def test_series_in_one_group_are_untouched_by_those_in_two() -> None:
-    head = Head(chunk_slots=1, hot_ms=10**6)
+    head = Head(chunk_slots=1)
     put(head, layout(1, 2, group="a"), 0, 1, 2)
     put(head, layout(1, group="b"), 1, 3)
     assert head.expire(1) == [1]
     assert read(head) == {"1": [(1, 3)]}
 
 
-def test_old_chunks_are_compressed_and_read_as_before() -> None:
-    head, plain = hot_head(10), hot_head(10**6)
-    ids = tuple(range(150))
-    rng = np.random.default_rng(3)
-    for ts in range(45):
-        values = rng.integers(0, 2**63, len(ids)).view(np.float64)
-        for each in (head, plain):
-            put(each, layout(*ids), ts, *values)
-    packed = [isinstance(chunk._values, PackedBlock) for chunk in head.group("g").chunks]
-    assert packed == [True] * 3 + [False] * 3
-    for matchers in ([UP], [matcher("i", "=~", "3|64|149")], [matcher("i", "=", "70")]):
-        for window in [(-5, 99), (3, 3), (6, 41), (14, 17)]:
-            found, expected = head.select(matchers, *window), plain.select(matchers, *window)
-            assert [s.labels for s in found] == [s.labels for s in expected]
-            for one, other in zip(found, expected, strict=True):
-                assert one.times.tolist() == other.times.tolist()
-                assert one.values.tobytes() == other.values.tobytes()
-    assert head.value_at(0, 2) is not None
-    head.expire(20)
-    put(head, layout(*ids), 60, *range(150))
-    assert head.samples == (45 - 16 + 1) * len(ids)
+@pytest.mark.parametrize("at_once", [1, 3000])
+@pytest.mark.parametrize("width", [1, 5, 150])
+def test_rows_are_compressed_a_few_at_a_time_and_read_as_they_were_written(
+    width: int, at_once: int
+) -> None:
+    head, rng, ids = Head(chunk_slots=128), np.random.default_rng(3), tuple(range(width))
+    head._packing = PackingTogether(at_once=at_once)
+    written = rng.integers(0, 2**63, (300, width)).view(np.float64)
+    written[::7] = rng.integers(0, 1000, written[::7].shape) / 100
+    written[:, 0] = np.arange(300)
+    same = layout(*ids)
+    for ts in range(300):
+        put(head, same, ts, *written[ts])
+    chunks = head.group("g").chunks
+    assert [chunk.used for chunk in chunks] == [128, 128, 44]
+    assert [chunk.packed for chunk in chunks] == [128, 128, 32 if width == 150 else 0]
+    for window in [(-5, 999), (3, 3), (100, 140), (250, 299), (270, 290), (256, 287), (290, 290)]:
+        first, last = max(0, window[0]), min(299, window[1])
+        for matchers, chosen in [([UP], range(width)), ([matcher("i", "=", "0")], [0])]:
+            found = {s.labels["i"]: s for s in head.select(matchers, *window)}
+            for i in chosen:
+                assert found[str(i)].times.tolist() == list(range(first, last + 1))
+                expected = np.ascontiguousarray(written[first : last + 1, i])
+                assert found[str(i)].values.tobytes() == expected.tobytes()
+    assert head.value_at(0, 2) == 2.0
+    head.expire(130)
+    assert head.samples == 172 * width
 
 
-def test_chunks_of_few_rows_are_left_as_they_are() -> None:
-    head = hot_head(1)
-    for ts in range(0, 40, 10):
-        put(head, layout(1, 2) if ts % 20 else layout(1), ts, *([1.0] * (2 if ts % 20 else 1)))
-    assert not any(isinstance(chunk._values, PackedBlock) for chunk in head.group("g").chunks)
-    assert read(head)["1"] == [(ts, 1.0) for ts in range(0, 40, 10)]
+def test_uneven_times_survive_compression() -> None:
+    for steps in ([15_000] * 9, [1, 2, 3], [10**9, 1, 2**61], [1] * 300, [7, 8] * 90, []):
+        times = np.cumsum(np.array([-(2**62), *steps]))
+        assert PackedTimes(times).all().tolist() == times.tolist()
+
+
+@given(
+    npst.arrays(
+        np.uint64,
+        st.tuples(st.integers(1, 20), st.integers(1, 70)),
+        elements=st.integers(0, 2**64 - 1)
+        | st.sampled_from([0, 1 << 63, STALE_BITS, 0x7FF0000000000000, 0x3FF3AE147AE147AE])
+        | st.floats(width=64).map(lambda x: int(np.float64(x).view(np.uint64)))
+        | st.integers(-(2**62), 2**62).map(lambda x: int(np.float64(x).view(np.uint64)))
+        | st.integers(0, 10**6).map(lambda x: int(np.float64(x / 100).view(np.uint64))),
+    ),
+    st.data(),
+)
+def test_every_block_of_bits_survives_compression(bits: Bits, data: st.DataObject) -> None:
+    block = bits.view(np.float64)
+    (packed,) = pack([block])
+    columns = np.array(sorted(data.draw(st.sets(st.integers(0, bits.shape[1] - 1)))), np.intp)
+    first = data.draw(st.integers(0, len(bits) - 1))
+    last = data.draw(st.integers(first + 1, len(bits)))
+    taken = np.ascontiguousarray(packed.take(slice(first, last), columns))
+    assert taken.view(np.uint64).tolist() == bits[first:last, columns].tolist()
 
 
 def test_a_compressed_block_is_smaller_where_little_changes() -> None:
     block = np.cumsum(np.random.default_rng(1).integers(0, 9, (128, 100)), axis=0).astype(float)
-    packed = PackedBlock(block)
+    (packed,) = pack([block])
     assert packed.nbytes < block.nbytes / 3
     everything = packed.take(slice(0, 128), np.arange(100))
     assert everything.tobytes() == block.tobytes()
 
 
 def test_presence_tells_which_series_have_samples_in_range() -> None:
-    head = Head(chunk_slots=2, hot_ms=10**6)
+    head = Head(chunk_slots=2)
     put(head, layout(1, 2), 1, 1, 1)
     put(head, layout(2, 3), 5, 1, 1)
     put_single(head, 4, 9, 1)
@@ -267,7 +293,7 @@ def judged(head: Head, *offers: tuple[int, float], window_ms: int = 0) -> Admiss
 
 
 def test_equal_bits_at_a_taken_time_pass_silently_and_other_bits_are_a_duplicate() -> None:
-    head = Head(chunk_slots=2, hot_ms=10**6)
+    head = Head(chunk_slots=2)
     for ts in range(5):
         put(head, layout(1), ts, 0.0)
     batch = judged(head, (4, 0.0), (4, -0.0), (2, 0.0), (2, 1.0), (4, STALE))
@@ -277,7 +303,7 @@ def test_equal_bits_at_a_taken_time_pass_silently_and_other_bits_are_a_duplicate
 
 
 def test_a_batch_is_judged_against_itself() -> None:
-    head = Head(chunk_slots=2, hot_ms=10**6)
+    head = Head(chunk_slots=2)
     head.enter(labels(1), LIMITS)
     batch = judged(head, (1, 1.0), (2, 2.0), (2, 2.0), (2, 3.0), (1, 1.0), (0, 1.0))
     assert batch.outcome().stored == 4
@@ -286,7 +312,7 @@ def test_a_batch_is_judged_against_itself() -> None:
 
 
 def test_older_samples_are_taken_within_the_window_only() -> None:
-    head = Head(chunk_slots=2, hot_ms=10**6)
+    head = Head(chunk_slots=2)
     put(head, layout(1), 100, 1)
     batch = judged(head, (90, 1.0), (89, 1.0), window_ms=10)
     assert batch.accepted()[1].tolist() == [90]
@@ -294,14 +320,14 @@ def test_older_samples_are_taken_within_the_window_only() -> None:
 
 
 def test_times_beyond_reason_are_refused() -> None:
-    head = Head(chunk_slots=2, hot_ms=10**6)
+    head = Head(chunk_slots=2)
     head.enter(labels(1), LIMITS)
     assert judged(head, (FURTHEST_MS + 1, 1.0)).refused == {"out_of_bounds": 1}
     assert judged(head, (-FURTHEST_MS, 1.0)).stored == 1
 
 
 def test_a_row_fits_only_behind_its_series_and_its_group() -> None:
-    head = Head(chunk_slots=2, hot_ms=10**6)
+    head = Head(chunk_slots=2)
     put(head, layout(1), 5, 1)
     put_single(head, 2, 9, 1)
     group, _ = head.bind(layout(3), LIMITS)
@@ -327,7 +353,7 @@ def test_floats_are_compared_bit_by_bit(one: float, other: float, *, same: bool)
 
 
 def test_a_group_index_that_is_out_of_use_is_an_error() -> None:
-    head = Head(chunk_slots=2, hot_ms=10**6)
+    head = Head(chunk_slots=2)
     put(head, layout(1), 1, 1)
     head.expire(5)
     with pytest.raises(KeyError):

@@ -35,13 +35,13 @@ def test_a_label_set_is_refused_for_what_is_wrong_with_it(
 
 
 def test_series_beyond_the_limit_are_refused_and_known_ones_are_not() -> None:
-    head = Head(chunk_slots=2, hot_ms=10**6)
+    head = Head(chunk_slots=2)
     a, b, c = (Labels.of({"a": x}) for x in "abc")
     assert [head.enter(each, LIMITS) for each in (a, b, c, a)] == [0, 1, Refusal.ACTIVE_SERIES, 0]
 
 
 def test_a_layout_says_which_positions_are_kept_repeated_and_refused() -> None:
-    head = Head(chunk_slots=2, hot_ms=10**6)
+    head = Head(chunk_slots=2)
     a, b, c = (Labels.of({"a": x}) for x in "abc")
     _, binding = head.bind(Layout("g", (EMPTY, a, b, a, c)), LIMITS)
     assert binding.kept is not None
@@ -51,7 +51,7 @@ def test_a_layout_says_which_positions_are_kept_repeated_and_refused() -> None:
 
 
 def test_a_layout_is_resolved_once() -> None:
-    head = Head(chunk_slots=2, hot_ms=10**6)
+    head = Head(chunk_slots=2)
     layout = Layout("g", (Labels.of({"a": "b"}),))
     _, binding = head.bind(layout, LIMITS)
     assert head.bind(layout, LIMITS)[1] is binding
@@ -60,7 +60,7 @@ def test_a_layout_is_resolved_once() -> None:
 
 
 def test_refused_series_are_tried_again_once_there_is_room() -> None:
-    head = Head(chunk_slots=2, hot_ms=10**6)
+    head = Head(chunk_slots=2)
     layout = Layout("g", tuple(Labels.of({"a": x}) for x in "abc"))
     _, binding = head.bind(layout, LIMITS)
     assert head.bind(layout, LIMITS)[1] is binding

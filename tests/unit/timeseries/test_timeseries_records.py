@@ -91,11 +91,15 @@ def test_free_samples_survive(values: records.Bits, data: st.DataObject) -> None
     n = len(values)
     times = np.array(data.draw(st.lists(st.integers(-(2**62), 2**62), min_size=n, max_size=n)))
     refs = np.arange(n, dtype=np.uint32)[::-1]
-    payload = records.samples(refs, times, values.view(np.float64), PACKER)
-    found = records.read_samples(memoryview(payload), PACKER)
+    payload = records.changes(refs, times, values, PACKER)
+    found = records.read_changes(memoryview(payload), PACKER)
     assert found[0].tolist() == refs.tolist()
     assert found[1].tolist() == times.tolist()
-    assert found[2].view(np.uint64).tolist() == values.tolist()
+    assert found[2].tolist() == values.tolist()
+    change = values.copy()
+    change[1:] ^= values[:-1]
+    payload = records.changes(refs, times, change, PACKER)
+    assert records.read_samples(memoryview(payload), PACKER)[2].tolist() == values.tolist()
 
 
 def test_metadata_survives() -> None:
@@ -123,7 +127,7 @@ def test_a_segment_defines_everything_once_before_its_use() -> None:
     one, columns, row = encoder(), np.array([4, 2], np.int32), np.array([1.0, 2.0])
     assert kinds(one.row("g", columns, 1, row)) == ["SERIES", "LAYOUT", "ROW"]
     assert kinds(one.row("g", columns, 2, row)) == ["ROW"]
-    assert kinds(one.samples(columns, np.array([3, 3]), row)) == ["SAMPLES"]
+    assert kinds(one.samples(columns, np.array([3, 3]), row)) == ["CHANGES"]
     assert kinds(one.row("h", columns, 3, row)) == ["LAYOUT", "ROW"]
     more = np.array([4, 2, 9], np.int32)
     assert kinds(one.row("g", more, 4, np.ones(3))) == ["SERIES", "LAYOUT", "ROW"]
@@ -134,7 +138,7 @@ def test_an_id_that_became_free_is_defined_again() -> None:
     one.samples(sids, np.array([1, 1]), row)
     one.forget([1, 5000])
     found = one.samples(sids, np.array([2, 2]), row)
-    assert kinds(found) == ["SERIES", "SAMPLES"]
+    assert kinds(found) == ["SERIES", "CHANGES"]
     assert records.read_series(memoryview(found[0][1]), PACKER, {}) == [Labels.of({"i": "1"})]
 
 

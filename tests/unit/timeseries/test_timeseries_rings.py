@@ -1,5 +1,6 @@
 """Rings: at any time they hold what the head holds, and say what changed since the last look."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,6 +17,7 @@ from tocsin.model.series import Layout
 from tocsin.timeseries.head import Head
 from tocsin.timeseries.live_ring import BEFORE_MS, SHALLOWEST
 from tocsin.timeseries.options import Limits, Refusal
+from tocsin.timeseries.packing import PackingTogether
 from tocsin.timeseries.ring_sources import clocks
 from tocsin.timeseries.rings import IDLE_ROUNDS
 
@@ -25,7 +27,7 @@ Cells = dict[Labels, dict[int, Bits]]
 
 
 def labels(i: int, name: str = "up") -> Labels:
-    return Labels.of({"__name__": name, "i": str(i)})
+    return Labels.of({"__name__": name, "i": str(i), "job": "ab"[i % 2]})
 
 
 def layout(*ids: int, group: str = "g", name: str = "up") -> Layout:
@@ -33,7 +35,16 @@ def layout(*ids: int, group: str = "g", name: str = "up") -> Layout:
 
 
 def new_head(ring_bytes: int = 1 << 30) -> Head:
-    return Head(chunk_slots=4, hot_ms=8, ring_bytes=ring_bytes)
+    return Head(chunk_slots=4, ring_bytes=ring_bytes)
+
+
+def push(head: Head, samples: Iterable[tuple[int, int, float]]) -> None:
+    """Put samples (series, time, value) where pushed ones belong; none may be there already."""
+    ids, times, values = zip(*samples, strict=True)
+    sids = [head.enter(labels(i), LIMITS) for i in ids]
+    head.add_batch(
+        head.arrange(np.array(sids, np.int32), np.array(times), np.array(values, np.float64))
+    )
 
 
 def put(head: Head, which: Layout, ts_ms: int, *values: float) -> None:
@@ -148,11 +159,15 @@ VALUES = st.sampled_from([0.0, -0.0, 1.0, STALE, float("nan")])
 
 
 class RingMachine(RuleBasedStateMachine):
-    """Appends of every kind, and after each the ring is held against the head."""
+    """Appends of every kind; after each, head and ring are held against what was appended."""
+
+    slots, at_once = 4, 1
 
     def __init__(self) -> None:
         super().__init__()
-        self.head = new_head()
+        self.head = Head(chunk_slots=self.slots)
+        self.head._packing = PackingTogether(at_once=self.at_once)
+        self.horizon = -(10**6)
         self.ever: Cells = {labels(i): {} for i in range(6)}
         self.depth_ms = 5
         self.now = 0
@@ -182,18 +197,55 @@ class RingMachine(RuleBasedStateMachine):
             put_single(self.head, i, ts, value)
             self.note(i, ts, value)
 
+    @rule(
+        samples=st.lists(
+            st.tuples(SERIES, st.integers(-6, 30)), unique=True, min_size=1, max_size=30
+        ),
+        value=VALUES,
+        on=st.integers(0, 9),
+    )
+    def push(self, samples: list[tuple[int, int]], value: float, on: int) -> None:
+        self.now += on
+        fresh = [(i, self.now - back, value) for i, back in samples]
+        fresh = [each for each in fresh if each[1] not in self.ever[labels(each[0])]]
+        if fresh:
+            push(self.head, fresh)
+        for each in fresh:
+            self.note(*each)
+
+    @rule(ids=st.sets(SERIES, min_size=1), rows=st.integers(1, 40), value=VALUES)
+    def push_rows(self, ids: set[int], rows: int, value: float) -> None:
+        for _ in range(rows):
+            self.now += 1
+            if any(self.now in self.ever[labels(i)] for i in ids):
+                continue
+            push(self.head, [(i, self.now, value) for i in ids])
+            for i in ids:
+                self.note(i, self.now, value)
+
     @rule(depth_ms=st.sampled_from([1, 5, 40, 200]))
     def deepen(self, depth_ms: int) -> None:
         self.depth_ms = max(depth_ms, self.depth_ms)
 
     @rule(back=st.integers(0, 300))
     def expire(self, back: int) -> None:
+        self.horizon = max(self.horizon, self.now - back)
         self.head.expire(self.now - back)
         self.head.rings.age()
 
     @rule()
     def spoil(self) -> None:
         self.head.rings.spoil()
+
+    @invariant()
+    def the_head_has_what_was_appended(self) -> None:
+        found = series_of(self.head)
+        assert sum(map(len, found.values())) == self.head.samples
+        for series, samples in self.ever.items():
+            kept = found.get(series, {})
+            assert kept.items() <= samples.items()
+            assert all(ts in kept for ts in samples if ts >= self.horizon)
+            assert list(kept) == sorted(kept)
 
     @invariant()
     def the_ring_is_right(self) -> None:
@@ -208,8 +260,18 @@ class RingMachine(RuleBasedStateMachine):
         self.ever[labels(i)][ts] = int(np.array([value]).view(np.uint64)[0])
 
 
+class LongChunksMachine(RingMachine):
+    """The same with chunks of more rows than stay open, packed many at a time."""
+
+    slots, at_once = 40, 300
+
+
+_EFFORT = settings(max_examples=40, stateful_step_count=20, deadline=None)
+
 TestRingsFollowTheHead = RingMachine.TestCase
-TestRingsFollowTheHead.settings = settings(max_examples=60, stateful_step_count=20, deadline=None)
+TestRingsFollowTheHead.settings = _EFFORT
+TestRingsFollowLongChunks = LongChunksMachine.TestCase
+TestRingsFollowLongChunks.settings = _EFFORT
 
 
 def times_of(ring: Ring, i: int) -> list[int]:
