@@ -20,8 +20,8 @@ from tocsin.timeseries.postings import Mask, SeriesIds
 from tocsin.timeseries.ring_build import Clock
 from tocsin.timeseries.single import SingleSeries
 
-_FEW = 4  # samples beside the rows of a group that are never too many
-_CROWD_SHARE = 4  # beyond one for so many rows the series gets a clock of its own
+FEW = 4  # samples beside the rows of a group that are never too many
+CROWD_SHARE = 4  # beyond one for so many rows the series gets a clock of its own
 
 
 def clocks(head: Head, sids: SeriesIds, depth_ms: int) -> Iterator[Clock]:
@@ -60,7 +60,7 @@ def _shared(
     if not strays:
         return Clock(group.index, rows), []
     found = {sid: single.read(since, FURTHEST_MS) for sid, single in strays.items()}
-    most = max(_FEW, sum(len(each.times) for each in rows) // _CROWD_SHARE)
+    most = max(FEW, sum(len(each.times) for each in rows) // CROWD_SHARE)
     crowded = [sid for sid, (times, _) in found.items() if len(times) > most]
     if crowded:
         wanted[crowded] = False

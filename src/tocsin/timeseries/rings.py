@@ -56,9 +56,13 @@ class Rings:
         return live.ring
 
     def refused(self, metric: str, depth_ms: int) -> bool:
-        """Tell whether there was no memory for such a ring the last time."""
+        """Tell whether there was no room for such a ring the last time."""
         known = self._refused.get(metric)
         return known is not None and known <= depth_ms
+
+    def refuse(self, metric: str, depth_ms: int) -> None:
+        """Note that there is no such ring to be had until the next call of `age`."""
+        self._refused[metric] = depth_ms
 
     def depth(self, metric: str) -> int:
         """Return how far back the ring of a metric reaches, in ms; 0 without one."""

@@ -22,6 +22,7 @@ from tocsin.model.ring import Ring
 from tocsin.model.sample import Metadata, Sample
 from tocsin.model.series import Appended, Columns, Layout, Resolved, Series, Values
 from tocsin.model.tenant import TenantId
+from tocsin.timeseries.admission import FURTHEST_MS
 from tocsin.timeseries.block import Fault, IndexCache
 from tocsin.timeseries.blocks import Blocks
 from tocsin.timeseries.head import Head
@@ -31,6 +32,7 @@ from tocsin.timeseries.look import Look
 from tocsin.timeseries.options import Keeping, Limits, Options, milliseconds
 from tocsin.timeseries.postings import Mask
 from tocsin.timeseries.recovery import Recovery
+from tocsin.timeseries.ring_history import clocks_of
 from tocsin.timeseries.ring_sources import clocks
 from tocsin.timeseries.sealed_samples import SealedSamples
 from tocsin.timeseries.segments import list_segments, make_directory
@@ -159,14 +161,31 @@ class TenantStore:
         return partial(look.select, matchers, head) if look else partial(_given, head)
 
     def ring(self, metric: str, depth_ms: int) -> Ring | None:
-        """Return the ring of a metric, None when there is no room for it."""
+        """Return the ring of a metric, None when there is no room for it.
+
+        Blocks are read when it reaches back to what is sealed. Series that ended since then
+        are known to the head again until its next upkeep.
+        """
         head, rings = self._head, self._head.rings
         found = rings.find(metric, depth_ms)
         if found is not None or rings.refused(metric, depth_ms):
             return found
         deepest = max(depth_ms, rings.depth(metric))
-        sids = head.catalog.matching([matcher(METRIC_NAME, "=", metric)])
-        return rings.build(metric, sids, clocks(head, sids, deepest), depth_ms=deepest)
+        named = matcher(METRIC_NAME, "=", metric)
+        sids = head.catalog.matching([named])
+        newest_ms = int(head.catalog.newest_times[sids].max(initial=-FURTHEST_MS))
+        sealed = self._blocks.between(newest_ms - deepest, newest_ms)
+        if not sealed and not self._tombstones.of_head():
+            return rings.build(metric, sids, clocks(head, sids, deepest), depth_ms=deepest)
+        series = self.select([named], newest_ms - deepest, newest_ms)()
+        unknown = sum(head.catalog.find(each.labels) is None for each in series)
+        if len(head.catalog) + unknown > self._limits.active_series:
+            rings.refuse(metric, depth_ms)
+            return None
+        known = [head.catalog.add(each.labels) for each in series]  # until the next upkeep
+        ids = np.asarray(known, np.int32)
+        sids = np.union1d(sids, ids)
+        return rings.build(metric, sids, clocks_of(head, series, ids), depth_ms=deepest)
 
     def series(
         self, matchers: Sequence[Matcher], start_ms: int, end_ms: int
