@@ -32,7 +32,7 @@ from tocsin.config_loader.tree import (
 )
 from tocsin.model.errors import Problem
 from tocsin.model.secret import Secret
-from tocsin.model.settings import Duration, from_scalar
+from tocsin.model.settings import ByteSize, Duration, from_scalar
 
 T = TypeVar("T")
 
@@ -84,6 +84,7 @@ _WANTED = {
     float: "a number",
     bool: "true or false",
     Duration: "a duration such as 30s",
+    ByteSize: "a size such as 512MB",
     type(None): "nothing",
 }
 
@@ -206,7 +207,7 @@ class _Reader:
         if kind is str:
             return value
         try:
-            if base in (Duration, Secret):
+            if base in (Duration, ByteSize, Secret):
                 return from_scalar(base, value)
             return msgspec.convert(value, kind, dec_hook=from_scalar)
         except (msgspec.ValidationError, ValueError) as error:

@@ -19,7 +19,7 @@ from tocsin.config_loader.describe import default_of, field_docs, summary
 from tocsin.config_loader.masked import masked
 from tocsin.config_loader.schema import SHORT_FORM, schema_for
 from tocsin.model.secret import Secret
-from tocsin.model.settings import Duration
+from tocsin.model.settings import ByteSize, Duration
 from tocsin.notification_dispatcher.registry import Providers, providers
 
 Json = dict[str, Any]
@@ -32,6 +32,13 @@ _DURATION: Json = {
             "type": "string",
             "pattern": r"^(0|(?=\d)(\d+y)?(\d+w)?(\d+d)?(\d+h)?(\d+m)?(\d+s)?(\d+ms)?)$",
         },
+        {"const": 0},
+    ],
+}
+_SIZE: Json = {
+    "description": "A size such as 512MB or 10GB; a unit is 1024 times the one before it.",
+    "anyOf": [
+        {"type": "string", "pattern": r"^(0|(\d+(\.\d+)?([KMGTPE]i?)?B)+)$"},
         {"const": 0},
     ],
 }
@@ -98,6 +105,8 @@ class _Writer:
             return {"enum": list(typing.get_args(kind))}
         if kind is Duration:
             return self._refer("Duration", _DURATION)
+        if kind is ByteSize:
+            return self._refer("ByteSize", _SIZE)
         if isinstance(kind, type) and issubclass(kind, enum.Enum):
             return {"enum": [member.value for member in kind]}
         if isinstance(kind, type) and issubclass(kind, msgspec.Struct):

@@ -24,6 +24,7 @@ from tocsin.notification_dispatcher.registry import Integration
 from tocsin.promql.config import QueryConfig
 from tocsin.rule_engine.config import RuleFile, RuleGroup, RuleSettings
 from tocsin.rule_engine.pack import Amounts
+from tocsin.timeseries.config import TsdbConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,7 @@ class TenantSettings:
     alertmanager: AlertmanagerSettings
     backend: Use | None = None
     query: QueryConfig = field(default_factory=QueryConfig)
+    tsdb: TsdbConfig = field(default_factory=TsdbConfig)
     packs: Mapping[str, Amounts] = field(default_factory=dict)
 
     @property

@@ -19,7 +19,7 @@ from tocsin.config_loader.loaded import AlertmanagerSettings, Config, TenantSett
 from tocsin.config_loader.schema import AlertmanagerFile
 from tocsin.config_loader.secret_files import twins
 from tocsin.model.secret import MASK, Secret
-from tocsin.model.settings import Duration
+from tocsin.model.settings import ByteSize, Duration
 from tocsin.rule_engine.config import RuleFile
 
 # contracts/alertmanager.md, section 8: keys that came after 0.25 and have a default that shows.
@@ -56,7 +56,7 @@ def prometheus_yaml(tenant: TenantSettings) -> str:
 
 def masked(value: Any) -> Any:
     """Return plain data for a struct: secrets masked, defaults filled in, empty ones left out."""
-    if isinstance(value, Secret | Duration | enum.StrEnum):
+    if isinstance(value, Secret | Duration | ByteSize | enum.StrEnum):
         return str(value)
     if isinstance(value, msgspec.Struct):
         return _struct(value)

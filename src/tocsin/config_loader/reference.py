@@ -32,16 +32,18 @@ top beside `tenant: name`. `tocsin check config FILE` tells every fault with its
 - **Secrets**: `x_file` beside a secret `x` names a file that holds it; a trailing newline is
   cut. Give one of the two. Files are read again at each reload.
 - **Durations**: `30s`, `1h30m`, `500ms`, `0`.
+- **Sizes**: `512MB`, `10GB`; `KB MB GB TB PB` are powers of 1024.
 - **Limits**: 1 MiB, 200,000 YAML events, 64 levels, 100 aliases, 200,000 nodes once aliases
   are expanded. Duplicate keys are errors. Text fields keep what is written (`on`, `1.10`).
 """
 _FIRST = ("ShortFile", "File", "Tenant")
+_WORDS = {"Duration": "duration", "ByteSize": "size"}
 
 
 def reference(known: Providers | None = None) -> str:
     """Return the reference as Markdown, for the built-in providers unless others are given."""
     definitions = config_schema(known or Providers(BUILTIN))["$defs"]
-    order = [*_FIRST, *(name for name in definitions if name not in (*_FIRST, "Duration"))]
+    order = [*_FIRST, *(name for name in definitions if name not in (*_FIRST, *_WORDS))]
     sections = (_section(name, definitions[name]) for name in order)
     return "\n".join([_HEAD, *sections])
 
@@ -71,7 +73,7 @@ def _words(schema: Mapping[str, Any]) -> str:
     """Return a type in words."""
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
-        return "duration" if name == "Duration" else f"[{name}](#{name.lower()})"
+        return _WORDS.get(name) or f"[{name}](#{name.lower()})"
     if "enum" in schema:
         return ", ".join(f"`{value}`" for value in schema["enum"])
     if "anyOf" in schema:

@@ -32,6 +32,7 @@ from tocsin.notification_dispatcher.registry import Providers, Receiver
 from tocsin.promql.config import QueryPart
 from tocsin.rule_engine.config import RuleGroup, RuleSettings
 from tocsin.rule_engine.pack import PackChoice
+from tocsin.timeseries.config import TsdbPart
 
 
 class GlobalKeys(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -100,6 +101,7 @@ TENANT_PARTS: tuple[type[msgspec.Struct], ...] = (
     BackendPart,
     QueryPart,
     RuleSettings,
+    TsdbPart,
 )
 _ID = "Identifier: 1-64 of a-z, 0-9, `_` and `-`, beginning and ending with a letter or digit."
 _ROUTING = "Routing and receivers, written here; or name a file by `alertmanager_file`."

@@ -14,6 +14,7 @@ import msgspec
 from tocsin.model.duration import format_duration, parse_duration
 from tocsin.model.errors import InvalidInput
 from tocsin.model.secret import Secret
+from tocsin.model.size import format_size, parse_size
 
 
 class Duration(timedelta):
@@ -35,6 +36,19 @@ def duration(text: str) -> Any:
     return msgspec.field(default_factory=lambda: default)
 
 
+class ByteSize(int):
+    """A size of a configuration file, written `512MB` or `10GB`."""
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the size written in `text`. Raises InvalidInput when it is not one."""
+        return cls(parse_size(text))
+
+    def __str__(self) -> str:
+        """Return the size as a configuration file writes it."""
+        return format_size(int(self))
+
+
 def from_scalar(kind: type[Any], value: Any) -> Any:
     """Build a leaf of our own from a YAML scalar (msgspec `dec_hook`). Raises InvalidInput."""
     if kind is Duration:
@@ -43,6 +57,10 @@ def from_scalar(kind: type[Any], value: Any) -> Any:
         if not isinstance(value, str):
             raise InvalidInput(f"expected a duration such as 30s, got {value!r}")
         return Duration.parse(value)
+    if kind is ByteSize:
+        if not isinstance(value, str):
+            raise InvalidInput(f"expected a size such as 512MB, got {value!r}")
+        return ByteSize.parse(value)
     if kind is Secret:
         if not isinstance(value, str):
             raise InvalidInput("expected a string for a secret")

@@ -22,7 +22,7 @@ from tocsin.model.series import Layout
 from tocsin.model.tenant import tenant_id
 from tocsin.storage.stores import open_sqlite
 from tocsin.telemetry.metrics import Registry
-from tocsin.timeseries.options import Options
+from tocsin.timeseries.options import Keeping, Options
 from tocsin.timeseries.store import MetricStore
 
 ACME = tenant_id("acme")
@@ -96,6 +96,54 @@ async def test_samples_past_their_retention_go(chores: Chores) -> None:
     chores.clock._now = NOW + timedelta(hours=3)
     await chores.tidy()
     assert chores.series.stats(ACME).series == 0
+
+
+async def test_samples_go_into_blocks_and_the_work_is_timed(chores: Chores, tmp_path: Path) -> None:
+    add(chores, "up", NOW)
+    chores.series.set_keeping(ACME, Keeping(timedelta(days=9)))
+    chores.clock = Leaping(timedelta(0))
+    chores.clock._now = NOW + timedelta(hours=4)
+    await chores.tidy()
+    await chores.count()
+    page = chores.gauges.tsdb
+    assert page.blocks.labels(ACME)._value.get() == 1
+    assert page.block_samples.labels(ACME)._value.get() == 1
+    assert page.samples.labels(ACME)._value.get() == 0
+    assert page.seconds.labels("seal")._sum.get() > 0
+    assert len(list((tmp_path / "metrics" / ACME / "blocks").iterdir())) == 1
+
+
+async def test_one_tenants_bad_disk_keeps_no_other_from_being_tidied(
+    chores: Chores, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = tenant_id("other")
+    chores.tenants = lambda: (ACME, other)
+    for tenant in (ACME, other):
+        layout = Layout("up", (Labels.of({"__name__": "up"}),))
+        chores.series.append(tenant, layout, round(NOW.timestamp() * 1000), np.array([1.0]))
+        chores.series.set_keeping(tenant, Keeping(timedelta(days=9)))
+    (tmp_path / "metrics" / ACME / "blocks").symlink_to("/proc/self")  # no file can be made there
+    chores.clock = Leaping(timedelta(0))
+    chores.clock._now = NOW + timedelta(hours=4)
+    await chores.tidy()
+    assert chores.series.stats(other).blocks == 1
+    assert chores.series.stats(ACME).blocks == 0
+    assert chores.gauges.tsdb.failed.labels("seal")._value.get() == 1
+    assert "chore failed" in caplog.text
+
+
+async def test_a_damaged_block_is_told_of_once(
+    chores: Chores, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "metrics" / ACME / "blocks"
+    folder.mkdir(parents=True)
+    (folder / "1-2-0123456789ABCDEFGHJKMNPQRS.blk").write_bytes(b"damaged")
+    chores.series.close()
+    chores.series = MetricStore(tmp_path / "metrics")
+    for _ in range(2):
+        await chores.count()
+    assert caplog.text.count("block damaged") == 1
+    assert chores.gauges.tsdb.damaged.labels(ACME)._value.get() == 1
 
 
 async def test_each_chore_has_its_period_and_a_failure_does_not_end_it(

@@ -14,7 +14,8 @@ from tocsin.config_loader.reference import reference
 from tocsin.model.duration import parse_duration
 from tocsin.model.errors import InvalidInput
 from tocsin.model.secret import Secret
-from tocsin.model.settings import Duration
+from tocsin.model.settings import ByteSize, Duration
+from tocsin.model.size import parse_size
 from tocsin.notification_dispatcher.registry import BUILTIN, Providers
 from tocsin.security.permissions import Role
 
@@ -155,10 +156,25 @@ def test_the_pattern_of_durations_agrees_with_the_parser(text: str) -> None:
     assert bool(re.search(pattern, text)) is valid
 
 
+@pytest.mark.parametrize(
+    "text", ["0", "512MB", "1GB512MB", "1.5KiB", "7B", "", "5", "1iB", "1 GB", "1gb", "GB", "-1B"]
+)
+def test_the_pattern_of_sizes_agrees_with_the_parser(text: str) -> None:
+    writer = _Writer()
+    writer.of(ByteSize)
+    pattern = writer.definitions["ByteSize"]["anyOf"][0]["pattern"]
+    try:
+        parse_size(text)
+        valid = True
+    except InvalidInput:
+        valid = False
+    assert bool(re.search(pattern, text)) is valid
+
+
 def test_the_reference_names_every_key() -> None:
     text = reference()
     for name, definition in SCHEMA["$defs"].items():
-        if name == "Duration":
+        if name in ("ByteSize", "Duration"):
             continue
         section = text.partition(f"\n## {name}\n")[2].partition("\n## ")[0]
         for key in definition["properties"]:

@@ -19,7 +19,8 @@ from tocsin.model.pattern import Pattern, pattern
 from tocsin.model.rfc3339 import ZERO_TIME, format_millis, format_nano, parse_time
 from tocsin.model.sample import STALE, is_stale
 from tocsin.model.secret import Secret
-from tocsin.model.settings import Duration, Finding, from_scalar
+from tocsin.model.settings import ByteSize, Duration, Finding, from_scalar
+from tocsin.model.size import format_size, parse_size
 from tocsin.model.severity import Severity, severity_of
 from tocsin.model.tenant import tenant_id
 
@@ -118,6 +119,29 @@ def test_times_have_the_shapes_of_the_family() -> None:
     for bad in ("yesterday", "2026-13-01T00:00:00Z", "2026-01-02T03:04:05"):
         with pytest.raises(InvalidInput, match="not an RFC 3339 time"):
             parse_time(bad)
+
+
+@given(st.integers(0, 2**63 - 1))
+def test_a_printed_size_reads_back(size: int) -> None:
+    assert parse_size(format_size(size)) == size
+    assert from_scalar(ByteSize, str(ByteSize(size))) == size
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("512MB", 512 << 20), ("1GB512MiB", 3 << 29), ("0", 0), ("0.5KB", 512)]
+)
+def test_sizes_are_powers_of_1024(text: str, size: int) -> None:
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize("bad", ["", "5", "1 GB", "1gb", "1iB", "x1GB", "1GBx", "99999999EB"])
+def test_what_is_no_size_is_refused(bad: str) -> None:
+    with pytest.raises(InvalidInput, match="size"):
+        parse_size(bad)
+    with pytest.raises(InvalidInput, match="size"):
+        from_scalar(ByteSize, bad)
+    with pytest.raises(InvalidInput, match="a size such as 512MB"):
+        from_scalar(ByteSize, 5)
 
 
 def test_scalars_of_a_file_become_durations_and_secrets() -> None:
