@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ from starlette.types import ASGIApp, Message
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What the application sent."""
+    """What the application sent; status 0: nothing."""
 
     status: int
     headers: Mapping[str, str]
@@ -31,8 +32,12 @@ async def ask(
     *,
     headers: list[tuple[str, str]] | None = None,
     body: bytes = b"",
+    gone: asyncio.Future[Message] | None = None,
 ) -> Answered:
-    """Return the answer to one request; the path is decoded once, as a server does."""
+    """Return the answer to one request; the path is decoded once, as a server does.
+
+    The caller stays until it is answered; `gone` is the message that it has left.
+    """
     raw, _, query = url.partition("?")
     scope: dict[str, Any] = {
         "type": "http",
@@ -49,16 +54,19 @@ async def ask(
         "state": {},
     }
     sent: list[Message] = []
+    left = gone or asyncio.get_running_loop().create_future()
     given = iter([{"type": "http.request", "body": body, "more_body": False}])
 
     async def receive() -> Message:
-        return next(given, {"type": "http.disconnect"})
+        found = next(given, None)
+        return found if found is not None else await left
 
     async def send(message: Message) -> None:
         sent.append(message)
 
     await app(scope, receive, send)
-    head = next(m for m in sent if m["type"] == "http.response.start")
+    nothing: Message = {"status": 0, "headers": []}
+    head = next((m for m in sent if m["type"] == "http.response.start"), nothing)
     parts = [m.get("body", b"") for m in sent if m["type"] == "http.response.body"]
     shown = {n.decode().lower(): v.decode() for n, v in head["headers"]}
     return Answered(head["status"], shown, b"".join(parts))

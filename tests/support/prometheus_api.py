@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
@@ -14,16 +13,18 @@ from asgi import Answered, ask
 from tocsin.api.http import Access, Door
 from tocsin.api.prometheus import prometheus
 from tocsin.api.prometheus_query import QueryApi
+from tocsin.api.prometheus_read import RemoteReadApi
 from tocsin.api.prometheus_rules import RulesApi
-from tocsin.api.prometheus_series import SeriesApi, SeriesCatalog
+from tocsin.api.prometheus_series import MetadataOf, SeriesApi, SeriesCatalog
 from tocsin.api.prometheus_status import ServerState, StatusApi
 from tocsin.api.prometheus_targets import TargetsApi
-from tocsin.api.queries import AtOnce
+from tocsin.api.queries import AtOnce, SamplesLater
 from tocsin.metrics_collector.views import DroppedTargets, TargetView
 from tocsin.model.clock import Clock
 from tocsin.model.labels import Labels
-from tocsin.model.matchers import Matcher
+from tocsin.model.matchers import Matcher, Matchers
 from tocsin.model.sample import Metadata
+from tocsin.model.series import Series
 from tocsin.model.tenant import TenantId, tenant_id
 from tocsin.promql.engine import Engine
 from tocsin.promql.fakes import MemorySeries
@@ -53,50 +54,47 @@ class Ticking(Clock):
         raise AssertionError("nothing here waits")
 
 
-@dataclass
-class Catalog(SeriesCatalog):
+class Catalog(SeriesCatalog, SamplesLater):
     """The metric store's other face, over the series of the fake."""
 
-    held: MemorySeries
-    known: dict[str, Metadata] = field(
-        default_factory=lambda: {
-            "up": Metadata("gauge", "Whether it is up.", ""),
-            "b": Metadata("counter", "B", "s"),
-        }
-    )
+    def __init__(self, held: MemorySeries) -> None:
+        self.held = held
 
     def series(
-        self, tenant: TenantId, matchers: Sequence[Matcher], *, start_ms: int, end_ms: int
-    ) -> list[Labels]:
+        self, tenant: TenantId, matchers: Matchers, *, start_ms: int, end_ms: int
+    ) -> Callable[[], list[Labels]]:
         found = self.held.select(tenant, matchers, start_ms=start_ms, end_ms=end_ms)
-        return sorted(series.labels for series in found)
+        return lambda: sorted(series.labels for series in found)
 
     def label_names(
-        self, tenant: TenantId, matchers: Sequence[Matcher], *, start_ms: int, end_ms: int
-    ) -> list[str]:
+        self, tenant: TenantId, matchers: Matchers, *, start_ms: int, end_ms: int
+    ) -> Callable[[], list[str]]:
         found = self.series(tenant, matchers, start_ms=start_ms, end_ms=end_ms)
-        return sorted({name for labels in found for name in labels})
+        return lambda: sorted({name for labels in found() for name in labels})
 
     def label_values(
-        self,
-        tenant: TenantId,
-        name: str,
-        matchers: Sequence[Matcher],
-        *,
-        start_ms: int,
-        end_ms: int,
-    ) -> list[str]:
+        self, tenant: TenantId, name: str, matchers: Matchers, *, start_ms: int, end_ms: int
+    ) -> Callable[[], list[str]]:
         found = self.series(tenant, matchers, start_ms=start_ms, end_ms=end_ms)
-        return sorted({labels.value(name) for labels in found} - {""})
+        return lambda: sorted({labels.value(name) for labels in found()} - {""})
 
-    def metadata(self, tenant: TenantId) -> Mapping[str, Metadata]:
-        return self.known
+    def select(
+        self, tenant: TenantId, matchers: Sequence[Matcher], *, start_ms: int, end_ms: int
+    ) -> Callable[[], list[Series]]:
+        found = self.held.select(tenant, matchers, start_ms=start_ms, end_ms=end_ms)
+        return lambda: found
 
 
 class Api:
     """The dialect; `groups`, `shown` and `dropped` are what the stages show."""
 
-    def __init__(self, *, clock: Clock | None = None, options: Options | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        clock: Clock | None = None,
+        options: Options | None = None,
+        queries: type[AtOnce] = AtOnce,
+    ) -> None:
         held = MemorySeries()
         for job, value in (("a", 1.0), ("b", 0.0)):
             labels = Labels.of({"__name__": "up", "job": job})
@@ -107,21 +105,28 @@ class Api:
         self.shown: list[TargetView] = []
         self.dropped = DroppedTargets()
         self.state = ServerState(T0, T0, retention="24h")
-        self.catalog = Catalog(held)
-        queries = AtOnce(Engine(held, options=options), clock)
+        self.held, catalog = held, Catalog(held)
+        self.known = {
+            "up": Metadata("gauge", "Whether it is up.", ""),
+            "b": Metadata("counter", "B", "s"),
+        }
+        families: MetadataOf = lambda _: self.known  # noqa: E731  # as short as it can be
+        asked = queries(Engine(held, options=options), clock)
         status = StatusApi(
-            self.catalog,
-            queries,
+            catalog,
+            asked,
             clock,
             server=lambda: self.state,
             config=lambda tenant: f"# of {tenant}\n",
             flags=lambda _: {"query.timeout": "2m"},
         )
+        targets = TargetsApi(lambda _: self.shown, lambda _: self.dropped, catalog, families, asked)
         dialect = prometheus(
-            QueryApi(queries, clock).endpoints(),
-            SeriesApi(self.catalog).endpoints(),
+            QueryApi(asked, clock).endpoints(),
+            SeriesApi(catalog, families, asked).endpoints(),
             RulesApi(lambda _: self.groups).endpoints(),
-            TargetsApi(lambda _: self.shown, lambda _: self.dropped, self.catalog).endpoints(),
+            targets.endpoints(),
+            RemoteReadApi(catalog, asked).endpoints(),
             status.endpoints(),
         )
         self.ready = True

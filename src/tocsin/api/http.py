@@ -8,12 +8,14 @@ and a forbidden one get the same answer.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from starlette.requests import ClientDisconnect, Request
@@ -35,6 +37,7 @@ SESSION_COOKIE = "tocsin_session"
 NOBODY = Principal("", Role.NOBODY, None)
 """Whoever has proven nothing; public routes ask for no more."""
 
+T = TypeVar("T")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\\]")
 _log = get_logger("api")
 
@@ -68,6 +71,25 @@ class Call:
                 raise Refusal(413, f"request body is larger than {most} bytes")
             parts.append(chunk)
         return b"".join(parts)
+
+    async def while_there(self, work: Coroutine[Any, Any, T]) -> T:
+        """Return what `work` gives; it is cancelled when the caller goes away meanwhile.
+
+        For work worth ending, after the body has been read. Raises ClientDisconnect.
+        """
+        working, going = asyncio.create_task(work), asyncio.create_task(self._gone())
+        try:
+            await asyncio.wait((working, going), return_when=asyncio.FIRST_COMPLETED)
+            if working.done():
+                return working.result()
+            raise ClientDisconnect
+        finally:
+            working.cancel()
+            going.cancel()
+
+    async def _gone(self) -> None:
+        while (await self.request.receive())["type"] != "http.disconnect":
+            pass
 
 
 Handler = Callable[[Call], Awaitable[Response]]

@@ -119,7 +119,8 @@ class QueryApi:
         try:
             notes = _notes_about(self._parsed(call.tenant, question.expr))
             full = replace(shown, notes=notes, gzip=takes_gzip(call))
-            body = await self.queries.ask(call.tenant, question, full.bytes_of)
+            asking = self.queries.ask(call.tenant, question, full.bytes_of)
+            body = await call.while_there(asking)
         except ParseError as error:
             raise bad_parameter("query", str(error)) from error
         except InvalidInput as error:

@@ -2,53 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from functools import partial
+from typing import Protocol, TypeAlias, TypeVar
 
 from starlette.responses import Response
 
 from tocsin.api.http import Call, Endpoint, Refusal
 from tocsin.api.prometheus_answer import endpoint, success
 from tocsin.api.prometheus_form import BEGINNING_MS, END_MS, Form, limited, unescaped
+from tocsin.api.queries import AdHocQueries
 from tocsin.model.labels import Labels
-from tocsin.model.matchers import Matcher
+from tocsin.model.matchers import Matchers
 from tocsin.model.sample import Metadata
 from tocsin.model.tenant import TenantId
 from tocsin.promql.literals import go_quoted, is_utf8
 from tocsin.security.permissions import Permission
 
+T = TypeVar("T")
+Ordered = TypeVar("Ordered", str, Labels)
+
+Later = Callable[[], list[T]]
+"""What returns the answer: may be called in any thread, once."""
+
 
 class SeriesCatalog(Protocol):
-    """What the dialect needs of the metric store beside queries."""
+    """What the dialect asks the metric store beside queries, on the event loop."""
 
     def series(
-        self, tenant: TenantId, matchers: Sequence[Matcher], *, start_ms: int, end_ms: int
-    ) -> list[Labels]:
-        """Return the label sets with a sample in the range, sorted."""
+        self, tenant: TenantId, matchers: Matchers, *, start_ms: int, end_ms: int
+    ) -> Later[Labels]:
+        """Ask for the label sets with a sample in the range, sorted."""
         ...
 
     def label_names(
-        self, tenant: TenantId, matchers: Sequence[Matcher], *, start_ms: int, end_ms: int
-    ) -> list[str]:
-        """Return the label names of those series, sorted."""
+        self, tenant: TenantId, matchers: Matchers, *, start_ms: int, end_ms: int
+    ) -> Later[str]:
+        """Ask for the label names of those series, sorted."""
         ...
 
     def label_values(
-        self,
-        tenant: TenantId,
-        name: str,
-        matchers: Sequence[Matcher],
-        *,
-        start_ms: int,
-        end_ms: int,
-    ) -> list[str]:
-        """Return the values of one label on those series, sorted."""
+        self, tenant: TenantId, name: str, matchers: Matchers, *, start_ms: int, end_ms: int
+    ) -> Later[str]:
+        """Ask for the values of one label on those series, sorted."""
         ...
 
-    def metadata(self, tenant: TenantId) -> Mapping[str, Metadata]:
-        """Return what is known of each metric family."""
-        ...
+
+MetadataOf: TypeAlias = Callable[[TenantId], Mapping[str, Metadata]]
+"""What is known of each metric family of a tenant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,8 @@ class SeriesApi:
     """The routes over the metric store."""
 
     catalog: SeriesCatalog
+    families: MetadataOf
+    queries: AdHocQueries
 
     def endpoints(self) -> tuple[Endpoint, ...]:
         """Return the routes."""
@@ -69,49 +73,41 @@ class SeriesApi:
 
     async def series(self, call: Call) -> Response:
         """List series that match one of the selectors."""
-        form = await Form.of(call)
+        form, tenant = await Form.of(call), call.tenant
         if not form.all("match[]"):
             raise Refusal(400, "no match[] parameter provided")
-        limit, (start_ms, end_ms) = form.limit(), _times(form)
-        found = {
-            labels
+        limit, (start, end) = form.limit(), _times(form)
+        asked = [
+            self.catalog.series(tenant, matchers, start_ms=start, end_ms=end)
             for matchers in form.needed_selectors()
-            for labels in self.catalog.series(
-                call.tenant, matchers, start_ms=start_ms, end_ms=end_ms
-            )
-        }
-        shown, warnings = limited(sorted(found), limit)
+        ]
+        found = await self.queries.run(tenant, partial(_united, asked))
+        shown, warnings = limited(found, limit)
         return success([dict(labels.pairs) for labels in shown], warnings=warnings)
 
     async def label_names(self, call: Call) -> Response:
         """List label names."""
-        form = await Form.of(call)
-        limit, (start_ms, end_ms) = form.limit(), _times(form)
-        found = {
-            name
+        form, tenant = await Form.of(call), call.tenant
+        limit, (start, end) = form.limit(), _times(form)
+        asked = [
+            self.catalog.label_names(tenant, matchers, start_ms=start, end_ms=end)
             for matchers in form.selectors() or [()]
-            for name in self.catalog.label_names(
-                call.tenant, matchers, start_ms=start_ms, end_ms=end_ms
-            )
-        }
-        shown, warnings = limited(sorted(found), limit)
+        ]
+        shown, warnings = limited(await self.queries.run(tenant, partial(_united, asked)), limit)
         return success(shown, warnings=warnings)
 
     async def label_values(self, call: Call) -> Response:
         """List the values of one label."""
-        form = await Form.of(call)
+        form, tenant = await Form.of(call), call.tenant
         name = unescaped(call.request.path_params["name"])
         if not name or not is_utf8(name):
             raise Refusal(400, f"invalid label name: {go_quoted(name)}")
-        limit, (start_ms, end_ms) = form.limit(), _times(form)
-        found = {
-            value
+        limit, (start, end) = form.limit(), _times(form)
+        asked = [
+            self.catalog.label_values(tenant, name, matchers, start_ms=start, end_ms=end)
             for matchers in form.selectors() or [()]
-            for value in self.catalog.label_values(
-                call.tenant, name, matchers, start_ms=start_ms, end_ms=end_ms
-            )
-        }
-        shown, warnings = limited(sorted(found - {""}), limit)
+        ]
+        shown, warnings = limited(await self.queries.run(tenant, partial(_united, asked)), limit)
         return success(shown, warnings=warnings)
 
     async def metadata(self, call: Call) -> Response:
@@ -121,10 +117,17 @@ class SeriesApi:
         """
         form = await Form.of(call)
         limit, _ = form.count("limit"), form.count("limit_per_metric")
-        wanted, known = form.get("metric"), self.catalog.metadata(call.tenant)
+        wanted, known = form.get("metric"), self.families(call.tenant)
         names = sorted(name for name in known if wanted in ("", name))
         shown = names if limit is None or limit < 0 else names[:limit]
         return success({name: [metadata_json(known[name])] for name in shown})
+
+
+def _united(asked: Sequence[Later[Ordered]]) -> list[Ordered]:
+    """Return everything that was asked for, each once, sorted."""
+    if len(asked) == 1:
+        return asked[0]()
+    return sorted({each for answer in asked for each in answer()})
 
 
 def metadata_json(found: Metadata) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,8 @@ from tocsin.api.http import Call, Endpoint
 from tocsin.api.prometheus_answer import bad_parameter, endpoint, success
 from tocsin.api.prometheus_form import BEGINNING_MS, END_MS, Form
 from tocsin.api.prometheus_json import dropped_json, target_json
-from tocsin.api.prometheus_series import SeriesCatalog, metadata_json
+from tocsin.api.prometheus_series import MetadataOf, SeriesCatalog, metadata_json
+from tocsin.api.queries import AdHocQueries
 from tocsin.metrics_collector.views import DroppedTargets, TargetView
 from tocsin.model.errors import InvalidInput
 from tocsin.model.labels import METRIC_NAME
@@ -32,6 +33,8 @@ class TargetsApi:
     targets: Callable[[TenantId], list[TargetView]]
     dropped: Callable[[TenantId], DroppedTargets]
     catalog: SeriesCatalog
+    families: MetadataOf
+    queries: AdHocQueries
 
     def endpoints(self) -> tuple[Endpoint, ...]:
         """Return the routes."""
@@ -74,7 +77,7 @@ class TargetsApi:
             if limit is not None and 0 <= limit <= len(found):
                 break
             if all_match(matchers, target.labels):
-                found += self._metadata_of(call.tenant, target, metric)
+                found += await self._metadata_of(call.tenant, target, metric)
         return success(found)
 
     async def pools(self, call: Call) -> Response:
@@ -87,20 +90,23 @@ class TargetsApi:
         found = [target for target in self.targets(tenant) if pool in ("", target.pool)]
         return sorted(found, key=lambda target: target.pool)
 
-    def _metadata_of(
+    async def _metadata_of(
         self, tenant: TenantId, target: TargetView, metric: str
-    ) -> Iterator[dict[str, Any]]:
-        """Yield the families of which a target has series."""
-        known = self.catalog.metadata(tenant)
+    ) -> list[dict[str, Any]]:
+        """Return the families of which a target has series."""
+        known = self.families(tenant)
         own = tuple(matcher(name, MatchOp.EQUAL, value) for name, value in target.labels.pairs)
-        names = self.catalog.label_values(
+        asked = self.catalog.label_values(
             tenant, METRIC_NAME, own, start_ms=BEGINNING_MS, end_ms=END_MS
         )
-        for family in sorted({family_of(name, known) for name in names} & known.keys()):
-            if metric in ("", family):
-                named = {} if metric else {"metric": family}
-                labels = {"target": dict(target.labels.pairs)}
-                yield labels | named | metadata_json(known[family])
+        names = await self.queries.run(tenant, asked)
+        shown = sorted({family_of(name, known) for name in names} & known.keys())
+        labels = dict(target.labels.pairs)
+        return [
+            {"target": labels} | ({} if metric else {"metric": name}) | metadata_json(known[name])
+            for name in shown
+            if metric in ("", name)
+        ]
 
 
 def family_of(name: str, known: Mapping[str, Metadata]) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol, TypeAlias, TypeVar
 
 from tocsin.model.clock import Clock
+from tocsin.model.matchers import Matcher
+from tocsin.model.series import Series
 from tocsin.model.tenant import TenantId
 from tocsin.promql.engine import Engine
 from tocsin.promql.errors import QueryTimeout
@@ -72,6 +74,26 @@ class AdHocQueries(Protocol):
         """
         ...
 
+    async def run(self, tenant: TenantId, work: Callable[[], T]) -> T:
+        """Return what `work` gives: reading of the tenant's that takes its turn like a query.
+
+        It may happen in another thread. Raises what `work` raises, QueryTimeout, TooManyQueries.
+        """
+        ...
+
+
+class SamplesLater(Protocol):
+    """The samples that can be read. The metric store fits it by structure."""
+
+    def select(
+        self, tenant: TenantId, matchers: Sequence[Matcher], *, start_ms: int, end_ms: int
+    ) -> Callable[[], list[Series]]:
+        """Return what returns the samples with start <= t <= end that satisfy every matcher.
+
+        Ask on the event loop; what comes back may be called in any thread, once.
+        """
+        ...
+
 
 def answered(engine: Engine, tenant: TenantId, question: Question, expired: Expired) -> Result:
     """Return what `engine` answers."""
@@ -115,3 +137,7 @@ class AtOnce(AdHocQueries):
             raise QueryTimeout(EXPIRED)
         result = answered(self.engine, tenant, question, lambda: self.clock.now() >= ends)
         return render(Ran(result, took=self.clock.now() - began))
+
+    async def run(self, tenant: TenantId, work: Callable[[], T]) -> T:
+        """Return what `work` gives."""
+        return work()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import TypeVar
 
-from tocsin.api.queries import EXPIRED, AdHocQueries, Question, Ran, answered
+from tocsin.api.queries import EXPIRED, AdHocQueries, Question, Ran, SamplesLater, answered
 from tocsin.app.instruments import QueryInstruments
 from tocsin.app.query_turns import QueryTurns, Share
 from tocsin.model.errors import InvalidInput, LimitExceeded, TocsinError, Unreachable
@@ -30,19 +31,20 @@ BudgetOf = Callable[[TenantId], QueryConfig]
 class AdHoc(AdHocQueries):
     """Evaluates queries in threads, so that a heavy one holds up no alert.
 
-    The metric store belongs to the event loop: a thread asks the loop for the series and then
-    works on arrays that nobody changes. Make it on the loop, close it there.
+    The metric store belongs to the event loop: a thread asks the loop which series there are,
+    reads blocks by itself, and works on arrays that nobody changes. Make it on the loop, close
+    it there.
     """
 
     def __init__(
-        self, source: SeriesSource, budget: BudgetOf, instruments: QueryInstruments
+        self, source: SamplesLater, budget: BudgetOf, instruments: QueryInstruments
     ) -> None:
         """Answer from `source`; `budget` is asked for each query, since a reload changes it."""
         self._loop = asyncio.get_running_loop()
         self._budget = budget
         self._instruments = instruments
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="tocsin-query")
-        self._turns = QueryTurns(THREADS, self._share)
+        self._turns = QueryTurns(THREADS, self._share, self._show)
         self._engine = Engine(_OnLoop(source, self._loop), options_of=self.options)
 
     def options(self, tenant: TenantId) -> Options:
@@ -50,16 +52,24 @@ class AdHoc(AdHocQueries):
         return options_of(self._budget(tenant))
 
     async def ask(self, tenant: TenantId, question: Question, render: Callable[[Ran], T]) -> T:
-        """Return what `render` makes of the answer; both happen in a thread."""
+        """Return what `render` makes of the answer; both happen in a thread.
+
+        When this is cancelled, the evaluation ends soon too.
+        """
         began = self._loop.time()
         try:
             return await self._within(tenant, question, render, began)
-        except TocsinError as error:
+        except (TocsinError, asyncio.CancelledError) as error:
             self._instruments.failed.labels(tenant, _reason(error)).inc()
             raise
         finally:
             self._instruments.seconds.labels(tenant).observe(self._loop.time() - began)
-            self._show(tenant)
+
+    async def run(self, tenant: TenantId, work: Callable[[], T]) -> T:
+        """Return what `work` gives in a thread, once the tenant has a turn."""
+        allowed = self._budget(tenant).timeout.total_seconds()
+        async with self._turns.turn(tenant, within_s=allowed):
+            return await self._loop.run_in_executor(self._pool, work)
 
     def close(self) -> None:
         """Begin no more queries; those that run may end."""
@@ -75,15 +85,24 @@ class AdHoc(AdHocQueries):
         if ends <= began:
             raise QueryTimeout(EXPIRED)
 
+        unwanted = threading.Event()
+
+        def expired() -> bool:
+            return unwanted.is_set() or self._loop.time() >= ends
+
         def evaluated() -> tuple[T, int]:
             started = self._loop.time()
-            result = answered(self._engine, tenant, question, lambda: self._loop.time() >= ends)
+            result = answered(self._engine, tenant, question, expired)
+            if unwanted.is_set():  # what is no answer need not be rendered
+                raise QueryTimeout(EXPIRED)
             took = timedelta(seconds=self._loop.time() - started)
             return render(Ran(result, timedelta(seconds=started - began), took)), result.samples
 
         async with self._turns.turn(tenant, within_s=ends - began):
-            self._show(tenant)
-            shown, samples = await self._loop.run_in_executor(self._pool, evaluated)
+            try:
+                shown, samples = await self._loop.run_in_executor(self._pool, evaluated)
+            finally:
+                unwanted.set()
         self._instruments.samples.labels(tenant).inc(samples)
         return shown
 
@@ -96,7 +115,7 @@ class AdHoc(AdHocQueries):
         self._instruments.waiting.labels(tenant).set(self._turns.waiting(tenant))
 
 
-def _reason(error: TocsinError) -> str:
+def _reason(error: BaseException) -> str:
     """Return why a query gave no answer, as the metric's label says it."""
     for kind, reason in _REASONS:
         if isinstance(error, kind):
@@ -104,7 +123,8 @@ def _reason(error: TocsinError) -> str:
     return "execution"
 
 
-_REASONS: tuple[tuple[type[TocsinError], str], ...] = (
+_REASONS: tuple[tuple[type[BaseException], str], ...] = (
+    (asyncio.CancelledError, "canceled"),
     (QueryTimeout, "timeout"),
     (TooManyQueries, "queue"),
     (TooManySamples, "samples"),
@@ -115,9 +135,9 @@ _REASONS: tuple[tuple[type[TocsinError], str], ...] = (
 
 
 class _OnLoop(SeriesSource):
-    """Reads a source on the event loop, for callers in other threads."""
+    """Asks a source on the event loop, for callers in other threads, which do the reading."""
 
-    def __init__(self, source: SeriesSource, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, source: SamplesLater, loop: asyncio.AbstractEventLoop) -> None:
         self._source = source
         self._loop = loop
 
@@ -126,12 +146,13 @@ class _OnLoop(SeriesSource):
     ) -> list[Series]:
         """Return the series of the source. Raises Unreachable when the loop does not answer."""
 
-        async def read() -> list[Series]:
+        async def ask() -> Callable[[], list[Series]]:
             return self._source.select(tenant, matchers, start_ms=start_ms, end_ms=end_ms)
 
-        reading = asyncio.run_coroutine_threadsafe(read(), self._loop)
+        asking = asyncio.run_coroutine_threadsafe(ask(), self._loop)
         try:
-            return reading.result(STORE_WITHIN_S)
+            read = asking.result(STORE_WITHIN_S)
         except TimeoutError as error:
-            reading.cancel()
+            asking.cancel()
             raise Unreachable("the metric store is too busy to answer a query") from error
+        return read()

@@ -10,7 +10,9 @@ from typing import TypeAlias
 from tocsin.api.federate import FederationApi
 from tocsin.api.http import Dialect, Endpoint
 from tocsin.api.prometheus import prometheus
+from tocsin.api.prometheus_admin import AdminApi
 from tocsin.api.prometheus_query import QueryApi
+from tocsin.api.prometheus_read import RemoteReadApi
 from tocsin.api.prometheus_rules import RulesApi
 from tocsin.api.prometheus_series import SeriesApi
 from tocsin.api.prometheus_status import ServerState, StatusApi
@@ -38,6 +40,7 @@ class Shown:
     queries: AdHoc
     budgets: Budgets
     instruments: ConfigInstruments
+    admin: AdminApi
     clock: Clock
     started_at: datetime
     retention: Duration
@@ -58,7 +61,7 @@ class Shown:
             "query.max-samples": str(query.max_samples),
             "query.timeout": str(query.timeout),
             "storage.tsdb.retention.time": str(self.retention),
-            "web.enable-admin-api": "false",
+            "web.enable-admin-api": "false" if self.admin.admin is None else "true",
             "web.enable-remote-write-receiver": "true",
         }
 
@@ -67,22 +70,27 @@ def prometheus_dialect(
     house: House, shown: Shown, settings: SettingsOf, more: tuple[Endpoint, ...]
 ) -> Dialect:
     """Return the routes below `/prometheus`; `more` come from rooms of their own."""
-    series = shown.series
+    series, queries = shown.series, shown.queries
     status = StatusApi(
-        series,
-        shown.queries,
+        series.later,
+        queries,
         shown.clock,
         server=shown.server,
         config=lambda tenant: prometheus_yaml(settings(tenant)),
         flags=shown.flags,
     )
+    targets = TargetsApi(
+        house.metrics.targets, house.metrics.dropped, series.later, series.metadata, queries
+    )
     return prometheus(
-        QueryApi(shown.queries, shown.clock).endpoints(),
-        SeriesApi(series).endpoints(),
+        QueryApi(queries, shown.clock).endpoints(),
+        SeriesApi(series.later, series.metadata, queries).endpoints(),
         RulesApi(house.rules.groups).endpoints(),
-        TargetsApi(house.metrics.targets, house.metrics.dropped, series).endpoints(),
+        targets.endpoints(),
         status.endpoints(),
+        RemoteReadApi(series.later, queries).endpoints(),
         RemoteWriteApi(house.received).endpoints(),
+        shown.admin.endpoints(),
         FederationApi(series, shown.clock).endpoints(),
         more,
     )

@@ -27,10 +27,19 @@ class Share:
 class QueryTurns:
     """Gives out `turns` turns."""
 
-    def __init__(self, turns: int, share: Callable[[TenantId], Share]) -> None:
-        """Ask `share` whenever a turn is free: it may change while queries wait."""
+    def __init__(
+        self,
+        turns: int,
+        share: Callable[[TenantId], Share],
+        changed: Callable[[TenantId], None] = lambda _: None,
+    ) -> None:
+        """Ask `share` whenever a turn is free: it may change while queries wait.
+
+        `changed` is called when other queries of a tenant run, or wait, than before.
+        """
         self._free = turns
         self._share = share
+        self._changed = changed
         self._running: Counter[TenantId] = Counter()
         self._waiting: dict[TenantId, deque[asyncio.Future[None]]] = {}
 
@@ -45,9 +54,7 @@ class QueryTurns:
         try:
             yield
         finally:
-            self._running[tenant] -= 1
-            self._free += 1
-            self._give_out()
+            self._end(tenant)
 
     def running(self, tenant: TenantId) -> int:
         """Return how many queries of a tenant hold a turn."""
@@ -68,6 +75,7 @@ class QueryTurns:
             )
         turn = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(tenant, deque()).append(turn)
+        self._changed(tenant)
         try:
             async with asyncio.timeout(within_s):
                 await turn
@@ -81,6 +89,13 @@ class QueryTurns:
     def _take(self, tenant: TenantId) -> None:
         self._free -= 1
         self._running[tenant] += 1
+        self._changed(tenant)
+
+    def _end(self, tenant: TenantId) -> None:
+        self._running[tenant] -= 1
+        self._free += 1
+        self._changed(tenant)
+        self._give_out()
 
     def _give_back(self, tenant: TenantId, turn: asyncio.Future[None]) -> None:
         """Leave the queue; a turn that came at the very end goes to somebody else."""
@@ -88,10 +103,9 @@ class QueryTurns:
         if queue is not None and turn in queue:
             queue.remove(turn)
             self._forget_empty(tenant)
+            self._changed(tenant)
         elif turn.done() and not turn.cancelled():
-            self._running[tenant] -= 1
-            self._free += 1
-            self._give_out()
+            self._end(tenant)
 
     def _give_out(self) -> None:
         while self._free and (tenant := self._next()) is not None:

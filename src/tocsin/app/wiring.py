@@ -9,11 +9,13 @@ import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 from tocsin.api.alertmanager import AlertmanagerApi, BuildInfo
 from tocsin.api.http import Door
 from tocsin.api.otlp import OtlpApi
+from tocsin.api.prometheus_admin import AdminApi
 from tocsin.api.service import Reload, Service
 from tocsin.api.ui.pages import Pages
 from tocsin.api.v1 import RestApi
@@ -26,6 +28,7 @@ from tocsin.app.instruments import ConfigInstruments, QueryInstruments, StoreGau
 from tocsin.app.pipeline import House, Outside, assemble
 from tocsin.app.prometheus_dialect import Shown, prometheus_dialect
 from tocsin.app.rule_uploads import RuleUploads
+from tocsin.app.sample_admin import StoreAdmin
 from tocsin.app.server import Listener
 from tocsin.app.tenancy import Tenancy
 from tocsin.config_loader.files import Sources
@@ -106,7 +109,7 @@ async def furnish(config: Config, sources: Sources, hooks: Hooks, opened: AsyncE
     uploads = RuleUploads(UploadedRules(path / "rules"), house.rules.reload)
     tenancy = Tenancy(house, uploads, providers(), clock)
     opened.push_async_callback(tenancy.stop_all)
-    queries = AdHoc(series, house.budgets.config, QueryInstruments(registry))
+    queries = AdHoc(series.later, house.budgets.config, QueryInstruments(registry))
     opened.callback(queries.close)
     instruments = ConfigInstruments(registry)
     rooms = Rooms(stores, series, queries, instruments, uploads, registry, clock)
@@ -171,17 +174,8 @@ def _door(config: Config, house: House, hooks: Hooks, rooms: Rooms) -> Door:
         build=build,
         started_at=started_at,
     )
-    retention = config.storage.retention
-    shown = Shown(
-        rooms.series,
-        rooms.queries,
-        house.budgets,
-        rooms.instruments,
-        clock,
-        started_at,
-        retention,
-    )
     service = Service(rooms.registry, hooks.ready, hooks.reload)
+    shown = _shown(config, house, rooms, started_at)
     prometheus = prometheus_dialect(house, shown, hooks.settings, service.lifecycle())
     pages = Pages(
         house.alerts,
@@ -211,6 +205,23 @@ def _door(config: Config, house: House, hooks: Hooks, rooms: Rooms) -> Door:
         ready=hooks.ready,
     )
     return door
+
+
+def _shown(config: Config, house: House, rooms: Rooms, started_at: datetime) -> Shown:
+    """Return what the Prometheus dialect shows beside the stages."""
+    series, clock = rooms.series, rooms.clock
+    copies = Path(config.storage.path) / "snapshots"
+    admin = StoreAdmin(series, clock, copies) if config.server.admin_api else None
+    return Shown(
+        series,
+        rooms.queries,
+        house.budgets,
+        rooms.instruments,
+        AdminApi(admin, write_audit, clock),
+        clock,
+        started_at,
+        config.storage.retention,
+    )
 
 
 def write_audit(event: AuditEvent) -> None:

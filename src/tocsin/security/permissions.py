@@ -1,7 +1,7 @@
 """Who may do what: one table of roles and permissions. What is not in it is denied.
 
 Roles grow: viewer < responder < editor < tenant-admin. A platform-admin runs the service and
-sees no tenant's data.
+sees no tenant's data. To administer is to delete and copy samples.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ class Permission(StrEnum):
     WRITE_METRICS = "write-metrics"
     SILENCE = "silence"
     EDIT_RULES = "edit-rules"
+    ADMINISTER = "administer"
     METRICS = "metrics"
     OPERATE = "operate"
 
@@ -47,7 +48,7 @@ GRANTS: dict[Role, frozenset[Permission]] = {
     Role.VIEWER: _VIEW,
     Role.RESPONDER: _RESPOND,
     Role.EDITOR: _EDIT,
-    Role.TENANT_ADMIN: _EDIT,
+    Role.TENANT_ADMIN: _EDIT | {Permission.ADMINISTER},
     Role.PLATFORM_ADMIN: frozenset({Permission.PUBLIC, Permission.METRICS, Permission.OPERATE}),
     Role.OWNER: frozenset(Permission),
 }

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 
 import pytest
 
-from tocsin.api.queries import Instant, Ran, Range
+from tocsin.api.queries import Instant, Ran, Range, SamplesLater
 from tocsin.app.ad_hoc import THREADS, AdHoc
 from tocsin.app.instruments import QueryInstruments
 from tocsin.model.labels import Labels
+from tocsin.model.matchers import Matcher
+from tocsin.model.series import Series
 from tocsin.model.settings import Duration
 from tocsin.model.tenant import TenantId, tenant_id
 from tocsin.promql.config import QueryConfig
@@ -25,16 +27,36 @@ ACME, OTHER = tenant_id("acme"), tenant_id("other")
 ONE = Instant("1", 0)
 
 
+class Asked(SamplesLater):
+    """The fake, asked first and read later; `reading` is called in between."""
+
+    def __init__(self, source: MemorySeries) -> None:
+        self._source = source
+        self.reading: Callable[[], object] = lambda: None
+
+    def select(
+        self, tenant: TenantId, matchers: Sequence[Matcher], *, start_ms: int, end_ms: int
+    ) -> Callable[[], list[Series]]:
+        found = self._source.select(tenant, matchers, start_ms=start_ms, end_ms=end_ms)
+
+        def read() -> list[Series]:
+            self.reading()
+            return found
+
+        return read
+
+
 class Room:
     """Ad-hoc queries over one series of acme; `budgets` may be changed at any time."""
 
     def __init__(self) -> None:
         self.source = MemorySeries()
         self.source.add(ACME, Labels.of({"__name__": "up"}), [(1000, 1.0)])
+        self.asked = Asked(self.source)
         self.budgets: dict[TenantId, QueryConfig] = {}
         self.registry = Registry(version="0")
         self.queries = AdHoc(
-            self.source,
+            self.asked,
             lambda tenant: self.budgets.get(tenant, QueryConfig()),
             QueryInstruments(self.registry),
         )
@@ -44,16 +66,19 @@ class Room:
 
 
 class Held:
-    """A rendering that holds its thread until it is let go."""
+    """Something that holds its thread until it is let go."""
 
     def __init__(self) -> None:
         self._go = threading.Event()
         self.begun = threading.Semaphore(0)
 
     def __call__(self, ran: Ran) -> Ran:
+        self.hold()
+        return ran
+
+    def hold(self) -> None:
         self.begun.release()
         assert self._go.wait(60)
-        return ran
 
     async def begin(self, count: int) -> None:
         for _ in range(count):
@@ -169,3 +194,32 @@ async def test_what_was_read_is_counted(room: Room) -> None:
     await room.queries.ask(ACME, Instant("up", 1000), result)
     assert room.counted("tocsin_query_samples_total", tenant=ACME) == 1
     room.queries.close()
+
+
+async def test_other_reading_takes_its_turn_like_a_query(room: Room, held: Held) -> None:
+    room.budgets[ACME] = QueryConfig(max_concurrency=1, max_queued=0)
+    running = asyncio.create_task(room.queries.ask(ACME, ONE, held))
+    await held.begin(1)
+    with pytest.raises(TooManyQueries):
+        await room.queries.run(ACME, lambda: 1)
+    assert await room.queries.run(OTHER, threading.get_ident) != threading.get_ident()
+    held.let_go()
+    await running
+    room.queries.close()
+
+
+async def test_a_query_that_nobody_waits_for_any_more_ends(room: Room, held: Held) -> None:
+    rendered: list[Ran] = []
+    room.asked.reading = held.hold
+    asking = asyncio.create_task(room.queries.ask(ACME, Instant("up", 1000), rendered.append))
+    await held.begin(1)
+    asking.cancel()
+    await asyncio.wait([asking])
+    assert room.counted("tocsin_query_failures_total", tenant=ACME, reason="canceled") == 1
+    assert room.counted("tocsin_queries_in_flight", tenant=ACME) == 0
+    held.let_go()
+    room.queries.close()
+    for thread in threading.enumerate():
+        if thread.name.startswith("tocsin-query"):
+            await asyncio.to_thread(thread.join, 60)
+    assert rendered == []

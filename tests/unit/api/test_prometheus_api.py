@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
+from collections.abc import Callable
 from datetime import timedelta
+from typing import TypeVar
 
 import pytest
 from asgi import ask
 from prometheus_api import START, Api, Ticking, refused
+from starlette.types import Message
 
+from tocsin.api.queries import AtOnce, Question, Ran
 from tocsin.model.sample import Metadata
+from tocsin.model.tenant import TenantId
 from tocsin.promql.options import Options
+
+T = TypeVar("T")
 
 
 async def test_what_grafana_asks_first_is_answered_from_an_empty_store() -> None:
@@ -333,7 +341,7 @@ async def test_a_small_answer_is_never_packed() -> None:
 
 async def test_other_answers_are_packed_too() -> None:
     api = Api()
-    api.catalog.known |= {f"m{i}": Metadata("gauge", "x" * 50, "") for i in range(50)}
+    api.known |= {f"m{i}": Metadata("gauge", "x" * 50, "") for i in range(50)}
     headers = [("accept-encoding", "gzip")]
     got = await ask(api.door, "GET", "/prometheus/api/v1/metadata", headers=headers)
     assert got.headers["content-length"] == str(len(got.body))
@@ -393,3 +401,24 @@ async def test_a_bug_is_internal_and_tells_no_detail() -> None:
     api = Api()
     api.groups = [None]  # type: ignore[list-item]  # a view that no stage would give
     refused(await api.get("/rules"), 500, "internal", "internal error")
+
+
+async def test_a_query_ends_when_the_caller_goes_away() -> None:
+    gone: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    class Endless(AtOnce):
+        async def ask(self, tenant: TenantId, question: Question, render: Callable[[Ran], T]) -> T:
+            begun.set()
+            try:
+                return await asyncio.Future()
+            finally:
+                ended.set()
+
+    api = Api(queries=Endless)
+    path = "/prometheus/api/v1/query?query=1"
+    asking = asyncio.create_task(ask(api.door, "GET", path, gone=gone))
+    await begun.wait()
+    gone.set_result({"type": "http.disconnect"})
+    await ended.wait()
+    assert (await asking).status == 0  # nothing was sent
