@@ -18,6 +18,7 @@ import uvloop
 from tocsin.app.access import access_of
 from tocsin.app.chores import Chores
 from tocsin.app.clock import SystemClock
+from tocsin.app.keeping import keep
 from tocsin.app.overrides import Overrides
 from tocsin.app.wiring import Desk, Hooks, furnish
 from tocsin.config_loader.loaded import Config, Loaded, TenantSettings
@@ -34,7 +35,6 @@ _FIXED = (  # what only a restart can change
     ("server", "route_prefix"),
     ("server", "admin_api"),
     ("storage", "path"),
-    ("storage", "retention"),
     ("reload", "watch"),
 )
 _STOPPING = (signal.SIGTERM, signal.SIGINT)
@@ -90,6 +90,7 @@ class Runtime:
             self._say(config, loaded)
             hooks = Hooks(self.ready, self.reload, self._settings, self._process)
             self._desk = desk = await furnish(config, loaded.sources, hooks, opened)
+            keep(desk.series, config)
             for tenant in config.tenants:
                 await desk.tenancy.start(tenant, self._external_url(config, tenant.id))
             desk.instruments.loaded(loaded.hash, SystemClock().now())
@@ -142,6 +143,7 @@ class Runtime:
             _log.warn("takes effect at the next start", setting=setting)
         before, after = set(desk.tenants()), {tenant.id for tenant in config.tenants}
         await self._change_tenants(config)
+        keep(desk.series, config)
         desk.config, desk.sources = config, loaded.sources
         desk.door.access = access_of(config)
         for gone in before - after:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from tocsin.model.settings import Duration, Finding, duration
+from tocsin.model.settings import ByteSize, Duration, Finding, duration
 from tocsin.telemetry.logs import Level, LogFormat
 
 Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
@@ -79,8 +79,14 @@ class StorageConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     path: str = "data"
     """Directory of all data, relative to this file."""
-    retention: Duration = duration("24h")
-    """How long samples are kept."""
+    retention: Duration = duration("15d")
+    """How long samples are kept, unless a tenant says otherwise."""
+    retention_size: ByteSize = ByteSize(0)
+    """How much room the metrics of all tenants may take on disk; the oldest blocks go first. `0`:
+    no bound."""
+    out_of_order_time_window: Duration | None = None
+    """How much older than the newest sample of its series a sample may be, unless a tenant says
+    otherwise. Empty: scraped and recorded ones not at all, received ones 5 minutes."""
     history: Duration = duration("7d")
     """How long the alert log, delivered notifications and resolved incidents are kept. Expired
     silences are kept for 120 hours, as Alertmanager does."""
