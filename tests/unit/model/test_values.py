@@ -20,8 +20,8 @@ from tocsin.model.rfc3339 import ZERO_TIME, format_millis, format_nano, parse_ti
 from tocsin.model.sample import STALE, is_stale
 from tocsin.model.secret import Secret
 from tocsin.model.settings import ByteSize, Duration, Finding, from_scalar
-from tocsin.model.size import format_size, parse_size
 from tocsin.model.severity import Severity, severity_of
+from tocsin.model.size import format_size, parse_size
 from tocsin.model.tenant import tenant_id
 
 T0 = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
