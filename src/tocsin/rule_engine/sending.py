@@ -34,21 +34,14 @@ class Sender:
     external_labels: Labels
     external_url: str
 
+    @property
+    def valid_for(self) -> timedelta:
+        """Return for how long a firing alert counts as such without being sent again."""
+        return ENDURED_FAILURES * max(self.interval, self.resend_delay)
+
     def labels(self, alert: ActiveAlert) -> Labels:
         """Return the labels an alert is sent with."""
         return self.external_labels.merged(alert.labels)
-
-    def alert(self, alert: ActiveAlert, *, labels: Labels, url: str, now: datetime) -> Alert:
-        """Return what the next stage is told of `alert`, as of `now`."""
-        valid_for = ENDURED_FAILURES * max(self.interval, self.resend_delay)
-        return Alert(
-            labels=labels,
-            starts_at=alert.fired_at or alert.active_at,
-            ends_at=alert.resolved_at or now + valid_for,
-            updated_at=now,
-            annotations=alert.annotations,
-            generator_url=url,
-        )
 
 
 def needs_sending(alert: ActiveAlert, *, now: datetime, delay: timedelta) -> bool:
@@ -98,13 +91,8 @@ class Outgoing:
 
     def alerts(self, alerts: ActiveAlerts, rows: Sequence[Row], *, now: datetime) -> list[Alert]:
         """Return what the next stage is told of `rows`, as of the newest evaluation."""
-        told = []
-        for row in rows:
-            alert = alerts.read(row)
-            if row.told is None:
-                row.told = self._sender.labels(alert)
-            told.append(self._sender.alert(alert, labels=row.told, url=self._url, now=now))
-        return told
+        ends_at = now + self._sender.valid_for
+        return [self._alert(row, alerts.read(row), now=now, ends_at=ends_at) for row in rows]
 
     def mark(self, rows: Sequence[Row], *, now: datetime) -> None:
         """Remember that these rows were told at `now`."""
@@ -113,6 +101,19 @@ class Outgoing:
             if row.alert.resolved_at is None or row.alert.resolved_at <= now:
                 self._now.pop(row, None)  # else the clock was put back: it is due at once again
         self._later(now, rows)
+
+    def _alert(self, row: Row, alert: ActiveAlert, *, now: datetime, ends_at: datetime) -> Alert:
+        """Return what is told of one alert, which ends at `ends_at` if it is not over."""
+        if row.told is None:
+            row.told = self._sender.labels(alert)
+        return Alert(
+            labels=row.told,
+            starts_at=alert.fired_at or alert.active_at,
+            ends_at=alert.resolved_at or ends_at,
+            updated_at=now,
+            annotations=alert.annotations,
+            generator_url=self._url,
+        )
 
     def _later(self, sent_at: datetime, rows: Sequence[Row]) -> None:
         self._count += 1

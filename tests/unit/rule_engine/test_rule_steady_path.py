@@ -228,7 +228,17 @@ class Plain:
         sender = Sender(self.group.interval, self.resend_delay, EXTERNAL, "http://x")
         url = generator_url("http://x", rule.expr)
         due = [a for a in self.active.values() if needs_sending(a, now=at, delay=self.resend_delay)]
-        return [sender.alert(a, labels=sender.labels(a), url=url, now=at) for a in due]
+        return [
+            Alert(
+                labels=EXTERNAL.merged(alert.labels),
+                starts_at=alert.fired_at or alert.active_at,
+                ends_at=alert.resolved_at or at + sender.valid_for,
+                updated_at=at,
+                annotations=alert.annotations,
+                generator_url=url,
+            )
+            for alert in due
+        ]
 
     @property
     def expander(self) -> Expander:
