@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tocsin.model.errors import InvalidInput
@@ -129,6 +129,7 @@ PIECES = st.one_of(
 )
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(PIECES, max_size=5).map("".join), st.floats())
 def test_the_quick_form_never_says_anything_else(text: str, value: float) -> None:
     said = quick(text, value)

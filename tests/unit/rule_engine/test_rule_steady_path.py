@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tocsin.model.alert import Alert
@@ -358,7 +358,7 @@ async def compare(rule: Rule, limit: int, resend_delay: timedelta, moments: list
     assert shown(played.run.runs[0].alerts()) == shown(list(plain.active.values()))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     rule=RULES,
     limit=st.sampled_from((0, 0, 0, 3)),

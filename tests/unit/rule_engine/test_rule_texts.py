@@ -1,7 +1,7 @@
 """What a template depends on: its labels, the value, or each round anew."""
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tocsin.model.errors import InvalidInput
@@ -117,6 +117,7 @@ PIECES = st.sampled_from(
 )
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(PIECES, max_size=9).map("".join))
 def test_what_is_said_to_stay_stays_whatever_the_value(text: str) -> None:
     made = expander()
