@@ -116,7 +116,7 @@ class Api:
             catalog,
             asked,
             clock,
-            server=lambda: self.state,
+            server=lambda _: self.state,
             config=lambda tenant: f"# of {tenant}\n",
             flags=lambda _: {"query.timeout": "2m"},
         )

@@ -36,12 +36,13 @@ _GET = ("GET",)
 
 @dataclass(frozen=True, slots=True)
 class ServerState:
-    """When the server started, and what became of its configuration."""
+    """When the server started, what became of its configuration, how samples are kept."""
 
     started_at: datetime
     loaded_at: datetime
     reload_successful: bool = True
     retention: str = ""
+    corruptions: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class StatusApi:
     catalog: SeriesCatalog
     queries: AdHocQueries
     clock: Clock
-    server: Callable[[], ServerState]
+    server: Callable[[TenantId], ServerState]
     config: Callable[[TenantId], str]
     flags: Callable[[TenantId], Mapping[str, str]]
 
@@ -77,7 +78,7 @@ class StatusApi:
 
     async def runtimeinfo(self, call: Call) -> Response:
         """Say since when this server runs, and whether its configuration is the newest."""
-        state = self.server()
+        state = self.server(call.tenant)
         return success(
             {
                 "startTime": format_nano(state.started_at),
@@ -85,7 +86,7 @@ class StatusApi:
                 "serverTime": format_nano(self.clock.now()),
                 "reloadConfigSuccess": state.reload_successful,
                 "lastConfigTime": format_nano(state.loaded_at),
-                "corruptionCount": 0,
+                "corruptionCount": state.corruptions,
                 "goroutineCount": threading.active_count(),
                 "GOMAXPROCS": os.cpu_count() or 1,
                 "GOMEMLIMIT": 0,

@@ -18,7 +18,7 @@ import uvloop
 from tocsin.app.access import access_of
 from tocsin.app.chores import Chores
 from tocsin.app.clock import SystemClock
-from tocsin.app.keeping import keep
+from tocsin.app.keeping import keep, keeping_of
 from tocsin.app.overrides import Overrides
 from tocsin.app.wiring import Desk, Hooks, furnish
 from tocsin.config_loader.loaded import Config, Loaded, TenantSettings
@@ -28,6 +28,7 @@ from tocsin.metrics_collector.process import ProcessMetrics
 from tocsin.model.errors import TocsinError
 from tocsin.model.tenant import TenantId
 from tocsin.telemetry.logs import get_logger, set_up
+from tocsin.timeseries.options import Keeping
 
 Load = Callable[[], Loaded]
 _FIXED = (  # what only a restart can change
@@ -88,7 +89,7 @@ class Runtime:
             loaded = await asyncio.to_thread(self._load)
             config = self._overrides.applied(loaded.config)
             self._say(config, loaded)
-            hooks = Hooks(self.ready, self.reload, self._settings, self._process)
+            hooks = Hooks(self.ready, self.reload, self._settings, self._keeping, self._process)
             self._desk = desk = await furnish(config, loaded.sources, hooks, opened)
             keep(desk.series, config)
             for tenant in config.tenants:
@@ -127,6 +128,9 @@ class Runtime:
 
     def _settings(self, tenant: TenantId) -> TenantSettings:
         return self.desk.settings(tenant)
+
+    def _keeping(self, tenant: TenantId) -> Keeping:
+        return keeping_of(self._settings(tenant).tsdb, self.desk.config.storage)
 
     def _say(self, config: Config, loaded: Loaded) -> None:
         set_up(level=config.log.level, style=config.log.format)

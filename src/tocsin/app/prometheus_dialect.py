@@ -25,8 +25,10 @@ from tocsin.app.pipeline import House
 from tocsin.config_loader.loaded import TenantSettings
 from tocsin.config_loader.masked import prometheus_yaml
 from tocsin.model.clock import Clock
-from tocsin.model.settings import Duration
+from tocsin.model.duration import format_duration
+from tocsin.model.size import format_size
 from tocsin.model.tenant import TenantId
+from tocsin.timeseries.options import Keeping
 from tocsin.timeseries.store import MetricStore
 
 SettingsOf: TypeAlias = Callable[[TenantId], TenantSettings]
@@ -43,27 +45,39 @@ class Shown:
     admin: AdminApi
     clock: Clock
     started_at: datetime
-    retention: Duration
+    keeping: Callable[[TenantId], Keeping]
 
-    def server(self) -> ServerState:
+    def server(self, tenant: TenantId) -> ServerState:
         """Return since when the server runs, and what its configuration is."""
         state = self.instruments.state
-        loaded_at = state.loaded_at or self.started_at
-        return ServerState(self.started_at, loaded_at, state.successful, str(self.retention))
+        return ServerState(
+            started_at=self.started_at,
+            loaded_at=state.loaded_at or self.started_at,
+            reload_successful=state.successful,
+            retention=" or ".join(self._bounds(tenant)),
+            corruptions=len(self.series.stats(tenant).faults),
+        )
 
     def flags(self, tenant: TenantId) -> Mapping[str, str]:
         """Return what would be flags of Prometheus."""
-        query = self.budgets.config(tenant)
+        query, (age, *size) = self.budgets.config(tenant), self._bounds(tenant)
         return {
             "enable-feature": "promql-experimental-functions" if query.experimental else "",
             "query.lookback-delta": str(query.lookback_delta),
             "query.max-concurrency": str(query.max_concurrency),
             "query.max-samples": str(query.max_samples),
             "query.timeout": str(query.timeout),
-            "storage.tsdb.retention.time": str(self.retention),
+            "storage.tsdb.retention.size": size[0] if size else "0B",
+            "storage.tsdb.retention.time": age,
             "web.enable-admin-api": "false" if self.admin.admin is None else "true",
             "web.enable-remote-write-receiver": "true",
         }
+
+    def _bounds(self, tenant: TenantId) -> tuple[str, ...]:
+        """Return how long samples are kept, and how much of them where that is bounded."""
+        kept = self.keeping(tenant)
+        age = format_duration(kept.retention)
+        return (age, format_size(kept.retention_size)) if kept.retention_size else (age,)
 
 
 def prometheus_dialect(

@@ -9,7 +9,6 @@ import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import Path
 
 from tocsin.api.alertmanager import AlertmanagerApi, BuildInfo
@@ -49,7 +48,7 @@ from tocsin.security.sessions import Sessions
 from tocsin.storage.stores import Stores, open_sqlite
 from tocsin.telemetry.logs import get_logger
 from tocsin.telemetry.metrics import ALERTMANAGER_VERSION, Registry
-from tocsin.timeseries.options import Options
+from tocsin.timeseries.options import Keeping, Options
 from tocsin.timeseries.store import MetricStore
 
 _audit = get_logger("audit")
@@ -85,6 +84,7 @@ class Hooks:
     ready: Callable[[], bool]
     reload: Reload
     settings: Callable[[TenantId], TenantSettings]
+    keeping: Callable[[TenantId], Keeping]
     process: ProcessMetrics
 
 
@@ -175,7 +175,7 @@ def _door(config: Config, house: House, hooks: Hooks, rooms: Rooms) -> Door:
         started_at=started_at,
     )
     service = Service(rooms.registry, hooks.ready, hooks.reload)
-    shown = _shown(config, house, rooms, started_at)
+    shown = _shown(config, house, hooks, rooms)
     prometheus = prometheus_dialect(house, shown, hooks.settings, service.lifecycle())
     pages = Pages(
         house.alerts,
@@ -207,7 +207,7 @@ def _door(config: Config, house: House, hooks: Hooks, rooms: Rooms) -> Door:
     return door
 
 
-def _shown(config: Config, house: House, rooms: Rooms, started_at: datetime) -> Shown:
+def _shown(config: Config, house: House, hooks: Hooks, rooms: Rooms) -> Shown:
     """Return what the Prometheus dialect shows beside the stages."""
     series, clock = rooms.series, rooms.clock
     copies = Path(config.storage.path) / "snapshots"
@@ -219,8 +219,8 @@ def _shown(config: Config, house: House, rooms: Rooms, started_at: datetime) -> 
         rooms.instruments,
         AdminApi(admin, write_audit, clock),
         clock,
-        started_at,
-        config.storage.retention,
+        clock.now(),
+        hooks.keeping,
     )
 
 
