@@ -38,6 +38,7 @@ VERBS = {
     "status": Verb("daemon", "status", "Say whether the server that `up` started runs."),
     "token": Verb("token", "token", "Make a token for the configuration."),
     "test": Verb("test", "test", "Test rules before they are in force."),
+    "tsdb": Verb("tsdb", "tsdb", "Look after the files of the metric store."),
     "up": Verb("up", "up", "Start the server in the background and wait until it is ready."),
     "validate": Verb("validate", "validate", "Check a running server from end to end."),
 }
