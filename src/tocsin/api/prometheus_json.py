@@ -74,6 +74,8 @@ def rule_json(rule: RuleView) -> dict[str, Any]:
     }
     if rule.last_error:
         shown["lastError"] = rule.last_error
+    if rule.warnings:
+        shown["warnings"] = list(rule.warnings)
     if rule.kind is RuleKind.ALERTING:
         shown["state"] = rule.state
         shown["duration"] = rule.hold.total_seconds()

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from prometheus_api import T0, Api, refused
 
+from tocsin.api.prometheus_json import rule_json
 from tocsin.model.labels import Labels
 from tocsin.rule_engine.alerting import State
 from tocsin.rule_engine.definition import RuleKind
@@ -54,6 +55,12 @@ def a_group(name: str, *rules: RuleView, file: str = "rules.yml") -> GroupView:
         evaluation_time=timedelta(milliseconds=3),
         last_evaluation=None,
     )
+
+
+def test_a_rule_shows_what_its_expression_warned_of() -> None:
+    shown = rule_json(a_rule("r", warnings=("PromQL warning: odd",)))
+    assert shown["warnings"] == ["PromQL warning: odd"]
+    assert "warnings" not in rule_json(a_rule("r"))
 
 
 async def test_a_rule_shows_its_state_and_its_alerts() -> None:
