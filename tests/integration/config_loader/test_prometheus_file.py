@@ -361,3 +361,126 @@ def test_what_a_tenant_writes_itself_must_be_built(tmp_path: Path) -> None:
         load(path, environ={})
     path.write_text("tenant: a\notlp: {convert_histograms_to_nhcb: true}\n")
     assert "has no effect" in told(tmp_path, load(path, environ={}).warnings)[-1]
+
+
+EVERYTHING = """
+global:
+  scrape_interval: 15s
+  scrape_timeout: 10s
+  scrape_protocols: [OpenMetricsText1.0.0, OpenMetricsText0.0.1, PrometheusText0.0.4]
+  evaluation_interval: 30s
+  rule_query_offset: 0s
+  external_labels: {monitor: codelab}
+  body_size_limit: 15MB
+  sample_limit: 1500
+  label_limit: 30
+  label_name_length_limit: 200
+  label_value_length_limit: 200
+  target_limit: 30
+  keep_dropped_targets: 10
+  metric_name_validation_scheme: utf8
+  metric_name_escaping_scheme: allow-utf-8
+  always_scrape_classic_histograms: false
+  convert_classic_histograms_to_nhcb: false
+  scrape_native_histograms: false
+  extra_scrape_metrics: false
+runtime: {gogc: 75}
+scrape_configs:
+  - job_name: everything
+    honor_labels: true
+    honor_timestamps: false
+    track_timestamps_staleness: true
+    params: {module: [http, tcp]}
+    scrape_interval: 50s
+    scrape_timeout: 5s
+    scrape_protocols: [PrometheusText1.0.0]
+    fallback_scrape_protocol: PrometheusText0.0.4
+    scrape_native_histograms: false
+    always_scrape_classic_histograms: true
+    convert_classic_histograms_to_nhcb: false
+    metrics_path: /my_path
+    scheme: https
+    enable_compression: false
+    body_size_limit: 10MB
+    sample_limit: 1000
+    label_limit: 35
+    label_name_length_limit: 210
+    label_value_length_limit: 210
+    target_limit: 35
+    keep_dropped_targets: 5
+    metric_name_validation_scheme: legacy
+    metric_name_escaping_scheme: underscores
+    extra_scrape_metrics: false
+    basic_auth: {username_file: user, password_file: secret}
+    follow_redirects: false
+    enable_http2: false
+    proxy_url: http://proxy:3128
+    no_proxy: localhost
+    proxy_connect_header: {X-A: [b]}
+    http_headers:
+      X-One: {values: [a], secrets: [b], files: [secret]}
+    tls_config:
+      ca_file: ca.pem
+      cert: "-----BEGIN CERTIFICATE-----"
+      key: "-----BEGIN PRIVATE KEY-----"
+      server_name: x
+      insecure_skip_verify: true
+      min_version: TLS12
+      max_version: TLS13
+    static_configs: [{targets: ["a:1"], labels: {a: b}}]
+    file_sd_configs: [{files: ["*.json"], refresh_interval: 10m}]
+    http_sd_configs:
+      - url: http://inventory/
+        refresh_interval: 10s
+        follow_redirects: true
+        enable_http2: true
+        authorization: {type: Key, credentials_file: secret}
+        proxy_from_environment: true
+    dns_sd_configs: [{names: [x], type: AAAA, port: 1, refresh_interval: 15s}]
+    relabel_configs: [{source_labels: [a], separator: ";", regex: b, modulus: 3,
+                       target_label: c, replacement: d, action: replace}]
+    metric_relabel_configs: [{regex: x, action: labeldrop}]
+  - job_name: token
+    oauth2:
+      client_id: c
+      client_secret_file: secret
+      scopes: [a]
+      token_url: https://login/token
+      endpoint_params: {a: b}
+      tls_config: {ca_file: ca.pem}
+      proxy_url: http://proxy:3128
+      no_proxy: a
+      proxy_connect_header: {A: [b]}
+  - {job_name: bearer, bearer_token_file: secret}
+otlp:
+  promote_all_resource_attributes: true
+  ignore_resource_attributes: [host.id]
+  translation_strategy: NoUTF8EscapingWithSuffixes
+  keep_identifying_resource_attributes: true
+  convert_histograms_to_nhcb: false
+  promote_scope_metadata: true
+  label_name_underscore_sanitization: false
+  label_name_preserve_multiple_underscores: false
+"""
+
+
+def test_every_key_prometheus_3_has_for_scraping_is_taken(tmp_path: Path) -> None:
+    path = write(tmp_path, EVERYTHING)
+    (tmp_path / "prom" / "user").write_text("me")
+    loaded = load(path, environ={})
+    assert told(tmp_path, loaded.warnings) == ["prom/prometheus.yml:22:10: runtime is ignored"]
+    everything, token, bearer = only(loaded).metrics.scrape_configs
+    header = everything.http_headers["X-One"]
+    assert [secret.reveal() for secret in header.secrets] == ["b", "pw"]
+    assert token.oauth2 is not None
+    assert token.oauth2.client_secret is not None
+    assert bearer.bearer_token is not None
+    assert token.oauth2.client_secret.reveal() == bearer.bearer_token.reveal() == "pw"
+
+
+def test_no_secret_of_a_job_stands_in_the_configuration_in_force(tmp_path: Path) -> None:
+    path = write(tmp_path, EVERYTHING.replace("proxy:3128", "user:hunter2@proxy:3128"))
+    (tmp_path / "prom" / "user").write_text("me")
+    text = effective_yaml(load(path, environ={}).config)
+    for secret in ("hunter2", "pw\n", "PRIVATE"):
+        assert secret not in text
