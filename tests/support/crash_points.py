@@ -54,9 +54,8 @@ def crash_points(root: Path, copies: Path) -> Iterator[list[Path]]:
 
 def _changes(event: str, arguments: tuple[Any, ...], root: Path) -> bool:
     if event == "open":
-        path, mode = arguments[0], arguments[1]
-        writes = isinstance(mode, str) and mode[:1] in ("w", "x", "a")
-        return writes and _below(path, root)
+        path, _, flags = arguments
+        return bool(flags & os.O_CREAT) and _below(path, root)
     return event in _CHANGES and _below(arguments[0], root)
 
 

@@ -65,20 +65,20 @@ def sections(name: str, found: Mapping[str, object]) -> Iterator[str]:
 
 
 def _of_log(store: StillStore, limit: int) -> dict[str, object]:
-    newest_ms = store.head.newest_ms
-    if newest_ms is None:
-        raise click.ClickException(f"tenant {store.tenant} has no samples")
+    oldest_ms, newest_ms = store.head.oldest_ms(), store.head.newest_ms
+    nothing: dict[str, object] = {**dict.fromkeys(_FIGURES, 0), **dict.fromkeys(_HEADINGS, ())}
+    if oldest_ms is None or newest_ms is None:
+        return nothing
     capture = Capture(newest_ms + 1)
     for work in capture.take(store.head, Partly()):
         work.run()
-    oldest_ms = store.head.oldest_ms() or 0
     with tempfile.TemporaryDirectory(prefix="tocsin-tsdb-") as folder:
         about = About(written_ms=0)
         order = Order(Path(folder), store.tenant, new_ulid(0), about, lambda: None)
         seal = Seal(order, capture, Window(oldest_ms, newest_ms + 1), ())
         seal.run()
         if seal.path is None:
-            raise click.ClickException(f"tenant {store.tenant} has no samples")
+            return nothing
         block = open_block(seal.path, store.tenant, IndexCache(0), store.blocks.note)
         return _numbers(block, limit)
 

@@ -24,7 +24,7 @@ from tocsin.timeseries import block_format as form
 from tocsin.timeseries.block_codec import Coder, Ints
 from tocsin.timeseries.block_format import About, BlockName, Section, SectionKind
 from tocsin.timeseries.block_index import Index, pack_index
-from tocsin.timeseries.segments import sync_directory
+from tocsin.timeseries.segments import create_file, sync_directory
 
 CHUNK_SAMPLES = 32_768  # 64 series of two hours at 15 s; opening a chunk takes about half a ms
 CHUNK_COLUMNS = 1024
@@ -50,7 +50,7 @@ class BlockWriter:
         self._ulid = ulid
         self._coder = Coder()
         self._path = directory / f"{ulid}{form.UNFINISHED}"
-        self._file = self._path.open("xb", buffering=1 << 20)
+        self._file = create_file(self._path)
         self._offset = self._file.write(bytes(form.header_size(tenant)))
         self._chunks: list[tuple[int, ...]] = []
         self._clocks: list[tuple[int, ...]] = []

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from tocsin.model.errors import NotDurable
 
@@ -84,6 +85,12 @@ class SegmentFile:
     def close(self) -> None:
         """Close the file."""
         os.close(self._fd)
+
+
+def create_file(path: Path) -> BinaryIO:
+    """Return a new file, which must not exist, open for writing. Raises OSError."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    return os.fdopen(os.open(path, flags, 0o640), "wb", buffering=1 << 20)
 
 
 def make_directory(path: Path) -> None:

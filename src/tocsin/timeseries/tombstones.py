@@ -21,7 +21,7 @@ from tocsin.model.labels import Labels
 from tocsin.model.matchers import Matcher, all_match, matcher
 from tocsin.model.series import Series, Times
 from tocsin.timeseries.block_format import UNFINISHED
-from tocsin.timeseries.segments import sync_directory
+from tocsin.timeseries.segments import create_file, sync_directory
 
 NAME = "tombstones.json"
 
@@ -135,7 +135,8 @@ class Tombstones:
         """Write the file anew, and then take over what it says."""
         compiled = {each: each.compiled() for each in held}
         beside = self._path.with_name(f"{self._path.name}{UNFINISHED}")
-        with beside.open("wb") as file:
+        beside.unlink(missing_ok=True)
+        with create_file(beside) as file:
             file.write(msgspec.json.format(msgspec.json.encode(held)))
             file.flush()
             os.fsync(file.fileno())

@@ -281,3 +281,13 @@ def test_tenants_and_folders_are_named_when_they_must_be(home: Path, tmp_path: P
     assert len(asked(home, "list", "--tenant", "beta")["items"]) == 1  # type: ignore[arg-type]  # a list
     bad = run(home, "import", "--tenant", "../evil", "-", stdin=b"# EOF\n")
     assert bad.exit_code == 1
+
+
+def test_a_tenant_without_samples_is_told_of_without_complaint(tmp_path: Path) -> None:
+    (tmp_path / "metrics" / A / "wal").mkdir(parents=True)
+    assert asked(tmp_path, "analyze")["series"] == 0
+    assert run(tmp_path, "analyze").stdout.startswith("Block log\nSeries: 0\n")
+    assert run(tmp_path, "export").stdout == "# EOF\n"
+    assert run(tmp_path, "verify").exit_code == 0
+    assert run(tmp_path, "compact").exit_code == 0
+    assert run(tmp_path, "list").exit_code == 0
