@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from otlp_requests import any_value, attributes, chunk
 
@@ -87,6 +87,7 @@ def test_there_are_not_endlessly_many_values_in_a_list() -> None:
         taken(["x"] * (MOST_ATTRIBUTES + 1))
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.binary(max_size=60))
 def test_any_bytes_are_attributes_or_refused(body: bytes) -> None:
     try:
@@ -103,6 +104,7 @@ values: Any = st.recursive(
 )
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(values)
 def test_what_is_read_is_what_was_sent(value: Any) -> None:
     assert taken(value) == text_of(_as_in_json(value) if isinstance(value, list | dict) else value)

@@ -7,7 +7,7 @@ import tracemalloc
 import zlib
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from write_requests import chunk as reference_chunk
 from write_requests import figure as reference_figure
@@ -61,6 +61,7 @@ def test_many_small_bombs_are_one() -> None:
         unpacked(half + half)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.integers(1, 15), st.integers(-(2**63), 2**63 - 1), st.binary(max_size=300))
 def test_fields_are_written_as_protobuf_writes_them(field: int, value: int, content: bytes) -> None:
     assert figure(field, value) == reference_figure(field, value)

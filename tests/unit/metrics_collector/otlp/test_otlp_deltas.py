@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tocsin.metrics_collector.otlp.deltas import FORGET, Deltas, Summed
@@ -147,6 +147,7 @@ points = st.lists(
 )
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(points, min_size=1, max_size=4))
 def test_sums_are_those_of_adding_one_by_one(
     requests: list[list[tuple[int, int, float]]],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tocsin.metrics_collector.otlp.config import OtlpConfig, TranslationStrategy, check_otlp
@@ -173,6 +173,7 @@ def test_label_names_stay_as_they_are_where_names_are_not_escaped() -> None:
     assert label_name("http.method", config) == "http.method"
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.text(max_size=20), st.text(max_size=10), st.sampled_from(Kind))
 def test_an_escaped_name_is_a_name_of_prometheus_2_or_nothing(
     name: str, unit: str, kind: Kind
@@ -181,6 +182,7 @@ def test_an_escaped_name_is_a_name_of_prometheus_2_or_nothing(
     assert not made or re.fullmatch(r"[a-zA-Z_:][a-zA-Z0-9_:]*", made, re.ASCII)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.text(max_size=20))
 def test_an_escaped_label_is_a_label_of_prometheus_2_or_nothing(name: str) -> None:
     made = label_name(name, OtlpConfig())

@@ -7,7 +7,7 @@ from collections import defaultdict
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from otlp_requests import (
     DELTA,
@@ -493,6 +493,7 @@ def test_there_is_a_most_of_fields_in_a_request() -> None:
         read(request(_raw_gauge(points)), Directory(OtlpConfig()))
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_request_or_refused(body: bytes) -> None:
     known = Directory(OtlpConfig())

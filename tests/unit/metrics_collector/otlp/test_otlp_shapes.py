@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from otlp_requests import (
     CUMULATIVE,
@@ -239,6 +239,7 @@ def _metric(draw: st.DrawFn, name: str, kind: str, plan: Sequence[Any]) -> bytes
     return counter(name, *made, temporality=temporality)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(requests_of_one_shape())
 def test_by_shape_a_request_holds_what_it_holds_for_one_who_reads_it(bodies: list[bytes]) -> None:
     steady = Directory(OtlpConfig())
