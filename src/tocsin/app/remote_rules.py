@@ -83,4 +83,4 @@ class TenantSink(RuleSink):
 
 def _is_private(layout: Layout) -> bool:
     """Tell the note of when a group was last evaluated: it concerns this process alone."""
-    return any(labels.value(METRIC_NAME) == HEARTBEAT for labels in layout.labels)
+    return all(labels.value(METRIC_NAME) == HEARTBEAT for labels in layout.labels)
