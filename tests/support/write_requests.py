@@ -57,13 +57,15 @@ class SecondVersion:
 
     def __init__(self) -> None:
         self.symbols: list[str] = [""]
+        self.places = {"": 0}
         self.series: list[bytes] = []
 
     def ref(self, text: str) -> int:
         """Return where a text stands in the table."""
-        if text not in self.symbols:
+        if text not in self.places:
+            self.places[text] = len(self.symbols)
             self.symbols.append(text)
-        return self.symbols.index(text)
+        return self.places[text]
 
     def add(
         self,
@@ -74,13 +76,33 @@ class SecondVersion:
         exemplars: int = 0,
     ) -> SecondVersion:
         """Add a series; `described` is its type, help and unit."""
+        more = [chunk(3, figure(1, 1))] * histograms + [chunk(4, sample(1, 1))] * exemplars
+        return self.add_samples(
+            labels,
+            [sample(*point) for point in points],
+            described=described,
+            more=b"".join(more),
+        )
+
+    def add_samples(
+        self,
+        labels: Mapping[str, str],
+        samples: Iterable[bytes],
+        *,
+        described: tuple[int, str, str] | None = None,
+        more: bytes = b"",
+        unusual: bytes = b"",
+    ) -> SecondVersion:
+        """Add a series whose samples are bytes; `more` stands behind them.
+
+        `unusual` stands behind what is `described`.
+        """
         refs = b"".join(varint(self.ref(text)) for pair in labels.items() for text in pair)
-        parts = [chunk(1, refs), *(chunk(2, sample(*point)) for point in points)]
-        parts += [chunk(3, figure(1, 1))] * histograms + [chunk(4, sample(1, 1))] * exemplars
+        parts = [chunk(1, refs), *(chunk(2, each) for each in samples), more]
         if described:
             kind, help_text, unit = described
             told = figure(1, kind) + figure(3, self.ref(help_text)) + figure(4, self.ref(unit))
-            parts.append(chunk(5, told))
+            parts.append(chunk(5, told + unusual))
         self.series.append(chunk(5, b"".join(parts)))
         return self
 

@@ -12,20 +12,17 @@ then. Returning means that the store has written the samples to its log.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-import numpy as np
-
 from tocsin.metrics_collector.instruments import MetricInstruments
+from tocsin.metrics_collector.known_series import KnownSeries
 from tocsin.metrics_collector.ports import SampleSink
-from tocsin.metrics_collector.remote_write import Version, decode, decompressed
-from tocsin.metrics_collector.write_request import KnownLabels, Request
+from tocsin.metrics_collector.remote_write import Version, decoder, decompressed
+from tocsin.metrics_collector.write_request import Request
 from tocsin.model.clock import Clock
 from tocsin.model.errors import InvalidInput
 from tocsin.model.sample import Metadata
-from tocsin.model.series import Series
 from tocsin.model.slots import to_ms
 from tocsin.model.tenant import TenantId
 
@@ -34,8 +31,11 @@ AHEAD = timedelta(minutes=10)
 _SOURCE = "remote_write"
 _INVALID = "invalid_labels"
 _AHEAD = "out_of_bounds"
-_LARGE = 256 << 10  # bytes; more is decoded in a thread: about 5 ms of work
-_AT_ONCE = 2_000  # series stored before others get their turn
+_SMALL = 128 << 10  # bytes; takes some ms to decode whatever it holds
+_LARGE = 1 << 20  # bytes; more is decoded in a thread
+_MOST_NEW = 200  # series in a request between these sizes, else it is decoded in a thread
+_AT_ONCE = 10_000  # samples stored before others get their turn
+_MOST_DESCRIBED = 20_000  # metrics of a tenant whose metadata is remembered here
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,8 @@ class Written:
 class _Sender:
     """What is remembered of a tenant; its requests are taken one after the other."""
 
-    known: KnownLabels = field(default_factory=KnownLabels)
+    known: KnownSeries = field(default_factory=KnownSeries)
+    described: dict[str, Metadata] = field(default_factory=dict)
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
@@ -101,33 +102,40 @@ class Receiver:
         return self._senders.setdefault(tenant, _Sender())
 
     async def _take(self, tenant: TenantId, body: bytes, version: Version) -> Written:
-        content = decompressed(body)
-        known = self._sender(tenant).known
-        if len(content) > _LARGE:
-            request = await asyncio.to_thread(decode, content, version, known)
-        else:
-            request = decode(content, version, known)
-        written = await self._store(tenant, request)
-        self._describe(tenant, request.metadata)
+        sender = self._sender(tenant)
+        request = await _decoded(decompressed(body), version, sender.known)
+        written = await self._store(tenant, sender.known, request)
+        self._describe(tenant, sender.described, request.metadata)
         self._count(tenant, request, written)
         return written
 
-    async def _store(self, tenant: TenantId, request: Request) -> Written:
-        series, ahead = _until(request.series, to_ms(self._clock.now() + AHEAD))
-        stored, refused = 0, {_AHEAD: ahead, _INVALID: request.invalid}
-        for part in _parts(series):
-            done = self._sink.append_series(tenant, part, out_of_order_window=LATE)
+    async def _store(self, tenant: TenantId, known: KnownSeries, request: Request) -> Written:
+        samples, came = request.samples, len(request.samples)
+        latest_ms = to_ms(self._clock.now() + AHEAD)
+        if came and samples.times.max() > latest_ms:
+            samples = samples[samples.times <= latest_ms]
+        stored, refused = 0, {_AHEAD: came - len(samples), _INVALID: request.invalid}
+        for first in range(0, len(samples), _AT_ONCE):
+            if first:
+                await asyncio.sleep(0)
+            part = samples[first : first + _AT_ONCE]
+            done = known.store(self._sink, tenant, part, window=LATE)
             stored += done.stored
             for reason, count in done.refused.items():
                 refused[reason] = refused.get(reason, 0) + count
-            if len(series) > _AT_ONCE:
-                await asyncio.sleep(0)
         named = {reason: count for reason, count in refused.items() if count}
         return Written(stored, named, request.histograms, request.fault)
 
-    def _describe(self, tenant: TenantId, metadata: dict[str, Metadata]) -> None:
+    def _describe(
+        self, tenant: TenantId, before: dict[str, Metadata], metadata: dict[str, Metadata]
+    ) -> None:
+        """Tell the store what is not known from `before`."""
         for name, each in metadata.items():
-            self._sink.set_metadata(tenant, name, each)
+            if before.get(name) != each:
+                self._sink.set_metadata(tenant, name, each)
+                before[name] = each
+        if len(before) > _MOST_DESCRIBED:
+            before.clear()
 
     def _count(self, tenant: TenantId, request: Request, written: Written) -> None:
         told = self._instruments
@@ -138,19 +146,10 @@ class Receiver:
             told.refused.labels(tenant, _SOURCE, reason).inc(count)
 
 
-def _until(series: list[Series], latest_ms: int) -> tuple[list[Series], int]:
-    """Return the samples up to a time, and how many are later."""
-    if not series or max(int(each.times[-1]) for each in series) <= latest_ms:
-        return series, 0
-    kept, later = [], 0
-    for each in series:
-        count = int(np.searchsorted(each.times, latest_ms, "right"))
-        later += len(each.times) - count
-        if count:
-            kept.append(Series(each.labels, each.times[:count], each.values[:count]))
-    return kept, later
-
-
-def _parts(series: list[Series]) -> Iterator[Sequence[Series]]:
-    for first in range(0, len(series), _AT_ONCE):
-        yield series[first : first + _AT_ONCE]
+async def _decoded(content: bytes, version: Version, known: KnownSeries) -> Request:
+    """Return what a request holds; what takes long is done in a thread. Raises InvalidInput."""
+    reader = decoder(content, version, known)
+    if len(content) <= _SMALL:
+        return reader.decode()
+    found = reader.decode_known(most_new=_MOST_NEW) if len(content) <= _LARGE else None
+    return await asyncio.to_thread(reader.decode) if found is None else found

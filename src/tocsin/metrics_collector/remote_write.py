@@ -10,9 +10,10 @@ from enum import StrEnum
 
 import cramjam
 
-from tocsin.metrics_collector.remote_write_v1 import decode as decode_v1
-from tocsin.metrics_collector.remote_write_v2 import decode as decode_v2
-from tocsin.metrics_collector.write_request import KnownLabels, Request
+from tocsin.metrics_collector.known_series import KnownSeries
+from tocsin.metrics_collector.remote_write_decoder import Decoder
+from tocsin.metrics_collector.remote_write_v1 import FirstVersion
+from tocsin.metrics_collector.remote_write_v2 import SecondVersion
 from tocsin.model.errors import InvalidInput
 
 LARGEST = 32 << 20  # bytes; contract security-compliance 7: what a snappy body may become
@@ -40,8 +41,8 @@ def decompressed(body: bytes) -> bytes:
         raise InvalidInput(f"the body is no snappy block: {error}") from error
 
 
-def decode(body: bytes, version: Version, known: KnownLabels) -> Request:
-    """Return what an uncompressed request holds. Raises InvalidInput."""
+def decoder(content: bytes, version: Version, known: KnownSeries) -> Decoder:
+    """Return what reads an uncompressed request."""
     if version is Version.V1:
-        return decode_v1(body, known)
-    return decode_v2(body, known)
+        return FirstVersion(content, known)
+    return SecondVersion(content, known)

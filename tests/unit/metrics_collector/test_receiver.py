@@ -134,7 +134,10 @@ async def test_a_store_that_fails_is_not_acknowledged(end: End) -> None:
 
 
 @pytest.mark.looptime(False)
-async def test_a_large_request_is_stored_whole(end: End) -> None:
+async def test_a_large_request_is_stored_whole(
+    end: End, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tocsin.metrics_collector.receiver._AT_ONCE", 2000)
     names = [f"m{n}" for n in range(5000)]
     written = await end.take(*many(names))
     assert written == Written(len(names))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -21,8 +23,9 @@ from write_requests import (
 )
 
 from tocsin.metrics_collector import write_request
-from tocsin.metrics_collector.remote_write import LARGEST, Version, decode, decompressed
-from tocsin.metrics_collector.write_request import KnownLabels, Request
+from tocsin.metrics_collector.known_series import KnownSeries
+from tocsin.metrics_collector.remote_write import LARGEST, Version, decoder, decompressed
+from tocsin.metrics_collector.write_request import Request
 from tocsin.model.errors import InvalidInput
 from tocsin.model.labels import Labels
 from tocsin.model.sample import STALE, STALE_BITS, Metadata
@@ -45,30 +48,37 @@ GOLDEN_V2 = bytes.fromhex(
 Told = list[tuple[dict[str, str], list[tuple[int, float]]]]
 
 
-def v1(*parts: bytes, known: KnownLabels | None = None) -> Request:
-    return decode(b"".join(parts), Version.V1, KnownLabels() if known is None else known)
+def v1(*parts: bytes, known: KnownSeries | None = None) -> Request:
+    return decode(b"".join(parts), Version.V1, KnownSeries() if known is None else known)
 
 
-def v2(built: SecondVersion, known: KnownLabels | None = None) -> Request:
-    return decode(built.built(), Version.V2, KnownLabels() if known is None else known)
+def v2(built: SecondVersion, known: KnownSeries | None = None) -> Request:
+    return decode(built.built(), Version.V2, KnownSeries() if known is None else known)
+
+
+def decode(body: bytes, version: Version, known: KnownSeries) -> Request:
+    return decoder(body, version, known).decode()
 
 
 def told(request: Request) -> Told:
+    """Return label sets with their samples, in the order of the request."""
+    found = request.samples
+    rows = zip(found.numbers.tolist(), found.times.tolist(), found.values.tolist(), strict=True)
     return [
-        (dict(s.labels), list(zip(s.times.tolist(), s.values.tolist(), strict=True)))
-        for s in request.series
+        (dict(request.labels[number]), [(ts_ms, value) for _, ts_ms, value in run])
+        for number, run in groupby(rows, key=itemgetter(0))
     ]
 
 
 def test_the_bytes_of_the_specification_are_read() -> None:
     assert told(v1(GOLDEN_V1)) == [({"__name__": "up"}, [(NOW, 1.5)])]
-    found = decode(GOLDEN_V2, Version.V2, KnownLabels())
+    found = decode(GOLDEN_V2, Version.V2, KnownSeries())
     assert told(found) == [({"__name__": "up"}, [(0, 1.5)])]
 
 
 @pytest.mark.parametrize("points", [[(NOW, 1.0)], [(NOW, 1.0), (NOW + 1, 2.0)], [(-5, 3.0)], []])
 def test_a_series_known_reads_as_one_seen_first(points: list[tuple[int, float]]) -> None:
-    known = KnownLabels()
+    known = KnownSeries()
     parts = [series(UP, *points), series({"__name__": "x"}, (NOW, 7.0))]
     first = told(v1(*parts, known=known))
     assert told(v1(*parts, known=known)) == first
@@ -77,40 +87,36 @@ def test_a_series_known_reads_as_one_seen_first(points: list[tuple[int, float]])
 
 
 def test_a_series_known_is_the_same_label_set_object() -> None:
-    known = KnownLabels()
-    one, two = (v1(series(UP, (NOW, 1.0)), known=known).series[0].labels for _ in range(2))
-    assert one is two
+    known = KnownSeries()
+    one, two = (v1(series(UP, (NOW, 1.0)), known=known) for _ in range(2))
+    assert one.labels[one.samples.numbers[0]] is two.labels[two.samples.numbers[0]]
 
 
 def test_values_keep_every_bit() -> None:
     patterns = [STALE_BITS, 0x7FF8000000000001, 0x8000000000000000, 0xFFF0000000000000]
     values = [struct.unpack("<d", struct.pack("<Q", each))[0] for each in patterns]
-    known = KnownLabels()
+    known = KnownSeries()
     for _ in range(2):
         found = v1(*[series(UP, (NOW + i, v)) for i, v in enumerate(values)], known=known)
-        joined = np.concatenate([each.values for each in found.series])
-        assert joined.view(np.uint64).tolist() == patterns
-    (both,) = v2(SecondVersion().add(UP, (1, STALE), (2, 1.0))).series
+        assert found.samples.values.view(np.uint64).tolist() == patterns
+    both = v2(SecondVersion().add(UP, (1, STALE), (2, 1.0))).samples
     assert both.values.view(np.uint64)[0] == STALE_BITS
 
 
-def test_times_that_go_back_come_in_pieces() -> None:
-    found = v1(series(UP, (1, 1.0), (5, 2.0), (3, 3.0), (3, 4.0), (9, 5.0)))
-    assert [points for _, points in told(found)] == [
-        [(1, 1.0), (5, 2.0)],
-        [(3, 3.0)],
-        [(3, 4.0), (9, 5.0)],
-    ]
-    assert found.samples == 5
+def test_times_that_go_back_stay_where_they_are() -> None:
+    points = [(1, 1.0), (5, 2.0), (3, 3.0), (3, 4.0), (9, 5.0)]
+    found = v1(series(UP, *points))
+    assert [times for _, times in told(found)] == [points]
+    assert found.received == 5
 
 
 def test_labels_are_sorted_and_empty_values_are_absent() -> None:
     found = v1(series({"z": "1", "a": "", "__name__": "up"}, (1, 1.0)))
-    assert found.series[0].labels == Labels.of({"__name__": "up", "z": "1"})
+    assert list(found.labels) == [Labels.of({"__name__": "up", "z": "1"})]
 
 
 def test_the_order_of_the_request_is_kept() -> None:
-    known = KnownLabels()
+    known = KnownSeries()
     v1(series(UP, (NOW, 1.0)), known=known)
     found = v1(
         series(UP, (NOW + 9, 1.0)),
@@ -133,10 +139,10 @@ def test_samples_of_no_proper_series_are_counted_and_others_read(
     labels: dict[str, str], fault: str
 ) -> None:
     found = v1(series(labels, (1, 1.0), (2, 1.0)), series(UP, (1, 1.0)))
-    assert (found.invalid, len(found.series)) == (2, 1)
+    assert (found.invalid, len(found.samples)) == (2, 1)
     assert fault in found.fault
     second = v2(SecondVersion().add(labels, (1, 1.0)).add(UP, (1, 1.0)))
-    assert (second.invalid, len(second.series)) == (1, 1)
+    assert (second.invalid, len(second.samples)) == (1, 1)
 
 
 def test_a_label_twice_and_a_label_that_is_not_utf8_are_invalid() -> None:
@@ -144,7 +150,7 @@ def test_a_label_twice_and_a_label_that_is_not_utf8_are_invalid() -> None:
     twice = chunk(1, name + name + chunk(2, sample(1, 1.0)))
     broken = chunk(1, name + chunk(1, chunk(1, b"a") + chunk(2, b"\xff")) + chunk(2, sample(1, 1)))
     found = v1(twice, broken)
-    assert (found.invalid, found.series, found.fault) == (2, [], "a label name stands there twice")
+    assert (found.invalid, told(found), found.fault) == (2, [], "a label name stands there twice")
     assert "UTF-8" in v1(broken).fault
 
 
@@ -181,7 +187,7 @@ def test_metadata_of_a_series_is_that_of_its_family() -> None:
 
 @pytest.mark.parametrize("size", [0, 60, 120, 130, 16_000, 17_000])
 def test_series_of_any_length_follow_each_other(size: int) -> None:
-    known = KnownLabels()
+    known = KnownSeries()
     parts = [series({**UP, "a": "x" * size, "n": str(n)}, (NOW, float(n))) for n in range(3)]
     for _ in range(2):
         found = told(v1(metadata("up", 2, ""), *parts, metadata("m", 1, ""), *parts, known=known))
@@ -195,7 +201,7 @@ def test_unknown_fields_are_passed_over() -> None:
 
 
 def test_labels_behind_samples_are_read_and_not_remembered() -> None:
-    known = KnownLabels()
+    known = KnownSeries()
     name = chunk(1, chunk(1, b"__name__") + chunk(2, b"up"))
     late = chunk(1, chunk(1, b"job") + chunk(2, b"a"))
     assert told(v1(chunk(1, name + chunk(2, sample(1, 1.0)) + late), known=known)) == [
@@ -253,7 +259,7 @@ def test_a_broken_request_of_version_1_is_refused(body: bytes) -> None:
 @pytest.mark.parametrize("body", BROKEN_V2.values(), ids=BROKEN_V2)
 def test_a_broken_request_of_version_2_is_refused(body: bytes) -> None:
     with pytest.raises(InvalidInput):
-        decode(body, Version.V2, KnownLabels())
+        decode(body, Version.V2, KnownSeries())
 
 
 @pytest.mark.parametrize("limit", ["MOST_SERIES", "MOST_SAMPLES", "MOST_LABELS"])
@@ -268,7 +274,7 @@ def test_too_much_in_one_request_is_refused(
     built = SecondVersion().add(labels, (1, 1.0), (2, 1.0)).add(UP, (1, 1.0))
     body = one + one if version is Version.V1 else built.built()
     with pytest.raises(InvalidInput, match="send less at once"):
-        decode(body, version, KnownLabels())
+        decode(body, version, KnownSeries())
 
 
 @pytest.mark.parametrize("version", Version)
@@ -279,7 +285,7 @@ def test_too_much_to_read_is_refused(version: Version, monkeypatch: pytest.Monke
     if version is Version.V1:
         body = series(one, (1, 1.0)) + series(UP, (1, 1.0))
     with pytest.raises(InvalidInput, match="fields"):
-        decode(body, version, KnownLabels())
+        decode(body, version, KnownSeries())
 
 
 def test_a_sample_of_many_fields_is_refused() -> None:
@@ -294,25 +300,12 @@ def test_too_many_symbols_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_known_samples_count_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    known = KnownLabels()
+    known = KnownSeries()
     parts = [series(UP, (NOW, 1.0)), series(UP, (NOW + 1, 1.0))]
     v1(*parts, known=known)
     monkeypatch.setattr(write_request, "MOST_SAMPLES", 1)
     with pytest.raises(InvalidInput, match="samples"):
         v1(*parts, known=known)
-
-
-def test_what_is_remembered_has_bounds() -> None:
-    known = KnownLabels(most=3)
-    for n in range(7):
-        known.add(b"%d" % n, Labels())
-    assert len(known) == 1
-    heavy = KnownLabels(most_bytes=10)
-    for n in range(7):
-        heavy.add((b"1234", b"%d" % n), Labels())
-    assert len(heavy) == 1
-    heavy.add(b"x" * (1 << 17), Labels())
-    assert len(heavy) == 1
 
 
 def test_a_snappy_block_is_unpacked() -> None:
@@ -345,13 +338,17 @@ POINTS = st.lists(
 
 @given(st.lists(st.tuples(LABELS, POINTS), max_size=5))
 def test_whatever_is_written_is_read(given_series: list[tuple[dict[str, str], Any]]) -> None:
-    expected = [(dict(sorted(labels.items())), points) for labels, points in given_series if points]
-    known, built = KnownLabels(), SecondVersion()
+    expected = [
+        (dict(sorted(labels.items())), point) for labels, points in given_series for point in points
+    ]
+    known, built = KnownSeries(), SecondVersion()
     for labels, points in given_series:
         built.add(labels, *points)
     for _ in range(2):
-        assert told(v1(*[series(s, *p) for s, p in given_series], known=known)) == expected
-        assert told(v2(built, known)) == expected
+        first = v1(*[series(s, *p) for s, p in given_series], known=known)
+        for found in (first, v2(built, known)):
+            rows = [(labels, point) for labels, points in told(found) for point in points]
+            assert rows == expected
 
 
 SEEDS = [GOLDEN_V1 * 2, GOLDEN_V2, *BROKEN_V1.values(), *BROKEN_V2.values()]
@@ -363,15 +360,17 @@ def test_no_bytes_end_in_another_error(body: bytes, data: st.DataObject, version
     bent = bytearray(body)
     for _ in range(data.draw(st.integers(0, 3)) if bent else 0):
         bent[data.draw(st.integers(0, len(bent) - 1))] = data.draw(st.integers(0, 255))
-    known = KnownLabels()
+    known = KnownSeries()
     decode(GOLDEN_V1, Version.V1, known)
-    cold = outcome(bytes(bent), version, KnownLabels())
+    cold = outcome(bytes(bent), version, KnownSeries())
     assert outcome(bytes(bent), version, known) == cold
     outcome(decompressed(packed(bytes(bent))), version, known)
 
 
-def outcome(body: bytes, version: Version, known: KnownLabels) -> str:
+def outcome(body: bytes, version: Version, known: KnownSeries) -> str:
     try:
-        return repr(decode(body, version, known))
+        found = decode(body, version, known)
     except InvalidInput:
         return "refused"
+    counts = (found.exemplars, found.histograms, found.invalid, found.fault, found.received)
+    return repr((told(found), found.metadata, counts))
