@@ -1,8 +1,9 @@
 """Reads exposition pages: Prometheus text 0.0.4 and OpenMetrics 1.0.
 
 Source: Prometheus documentation, "Exposition formats"; the OpenMetrics specification; for the
-corners, Prometheus' `model/textparse`. A target's page is nearly the same at every scrape, so
-the bytes before a value are looked up as they stand, and only what is new is parsed.
+corners, Prometheus' `model/textparse`. A target's page is nearly the same at every scrape. As
+long as its shape is, only the values are read; else the bytes before a value are looked up as
+they stand, and only what is new is parsed.
 """
 
 from __future__ import annotations
@@ -12,9 +13,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
+import numpy as np
+
+from tocsin.metrics_collector.page_shape import PageShape, shape_of
 from tocsin.model.errors import InvalidInput
 from tocsin.model.labels import METRIC_NAME, Labels
 from tocsin.model.sample import Metadata
+from tocsin.model.series import Values
 
 _UNESCAPE = re.compile(r'\\([\\n"])')
 _NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*", re.ASCII)
@@ -52,13 +57,30 @@ class PageSamples:
     """What a page held: series by the parser's numbers, in page order, with their values.
 
     `times` tells for positions in `numbers` the time the target gave, where it gave one.
+    `numbers` are the same object as those of the page before as long as the shape is the same.
     """
+
+    numbers: list[int]
+    values: Values
+    times: dict[int, int] = field(default_factory=dict)
+    metadata: dict[str, Metadata] = field(default_factory=dict)
+    exemplars: int = 0
+
+
+@dataclass(slots=True)
+class _Reading:
+    """A page while its lines are read."""
 
     numbers: list[int] = field(default_factory=list)
     values: list[float] = field(default_factory=list)
     times: dict[int, int] = field(default_factory=dict)
     metadata: dict[str, Metadata] = field(default_factory=dict)
     exemplars: int = 0
+
+    def whole(self) -> PageSamples:
+        """Return the page when all lines are read."""
+        values = np.array(self.values, np.float64)
+        return PageSamples(self.numbers, values, self.times, self.metadata, self.exemplars)
 
 
 class PageParser:
@@ -74,6 +96,8 @@ class PageParser:
         self._prefixes: dict[bytes, int] = {}
         self._comments: set[bytes] = set()
         self._metadata: dict[str, Metadata] = {}
+        self._before: list[int] = []  # numbers of the page before, when it was read line by line
+        self._shape: PageShape | None = None
 
     def forget(self) -> None:
         """Drop everything remembered; numbers begin anew."""
@@ -82,21 +106,57 @@ class PageParser:
         self._prefixes = {}
         self._comments = set()
         self._metadata = {}
+        self._before = []
+        self._shape = None
 
     def parse(self, body: bytes, *, openmetrics: bool = False) -> PageSamples:
         """Return the samples of a page.
 
         `metadata` holds what is new since the last page. Raises InvalidInput with the line.
         """
-        page = PageSamples()
         if openmetrics:
             body = _before_eof(body)
-        self._lines(body, page, openmetrics=openmetrics)
+        page = self._same_again(body, openmetrics=openmetrics)
+        if page is not None:
+            return page
+        page = self._lines(body, openmetrics=openmetrics)
+        self._learn_shape(body, page)
         return page
 
-    def _lines(self, body: bytes, page: PageSamples, *, openmetrics: bool) -> None:
+    def _learn_shape(self, body: bytes, page: PageSamples) -> None:
+        """Remember the shape of a page with the same series as the one before.
+
+        When a shape has just proved wrong, two pages must agree again: a shape costs as much as
+        reading the page.
+        """
+        alike = self._shape is None and page.numbers == self._before
+        known = self._prefixes
+        self._shape = shape_of(body, page.numbers, page.times, known) if alike else None
+        self._before = page.numbers
+
+    def _same_again(self, body: bytes, *, openmetrics: bool) -> PageSamples | None:
+        """Return the samples of a page of the same shape as before, None when it has another."""
+        shape = self._shape
+        found = None if shape is None else shape.figures(body, openmetrics=openmetrics)
+        if shape is None or found is None:
+            return None
+        unlike = _Reading()
+        for index, line in zip(shape.lines, found.unlike, strict=True):
+            if line.startswith(b"#"):
+                return None
+            self._other(line, index, unlike, openmetrics=openmetrics)
+        places = shape.unlike.tolist()
+        if unlike.numbers != [shape.numbers[place] for place in places]:
+            return None
+        found.values[shape.unlike] = unlike.values
+        own = {places[at]: ts_ms for at, ts_ms in unlike.times.items()}
+        times = dict(sorted({**found.times, **own}.items())) if own else found.times
+        return PageSamples(shape.numbers, found.values, times, exemplars=unlike.exemplars)
+
+    def _lines(self, body: bytes, *, openmetrics: bool) -> PageSamples:
         """Go through the lines; one loop for speed, nearly every line is a known series."""
-        known, numbers, values = self._prefixes.get, page.numbers, page.values
+        page, known = _Reading(), self._prefixes.get
+        numbers, values = page.numbers, page.values
         for index, line in enumerate(body.split(b"\n")):
             prefix, _, last = line.rpartition(b" ")
             number = known(prefix)
@@ -106,14 +166,17 @@ class PageParser:
                     numbers.append(number)
                 except ValueError as error:
                     raise _bad(line, index, "not a number") from error
+                if b"_" in last:  # a separator of digits for `float`
+                    raise _bad(line, index, "not a number")
                 continue
             if not line or line.startswith(b"#"):
                 if line and line not in self._comments:
                     self._comment(line, index, page, openmetrics=openmetrics)
                 continue
             self._other(line, index, page, openmetrics=openmetrics)
+        return page.whole()
 
-    def _other(self, line: bytes, index: int, page: PageSamples, *, openmetrics: bool) -> None:
+    def _other(self, line: bytes, index: int, page: _Reading, *, openmetrics: bool) -> None:
         """Take a line that is not a known series followed by its value."""
         if openmetrics and _EXEMPLAR in line:
             line = self._without_exemplar(line, page)
@@ -132,7 +195,7 @@ class PageParser:
         except (InvalidInput, UnicodeDecodeError) as error:
             raise _bad(line, index, str(error)) from error
 
-    def _learn(self, line: bytes, page: PageSamples, *, openmetrics: bool) -> None:
+    def _learn(self, line: bytes, page: _Reading, *, openmetrics: bool) -> None:
         text = line.decode()
         found = parse_line(text, openmetrics=openmetrics)
         number = self._numbers.get(found.labels)
@@ -146,7 +209,7 @@ class PageParser:
         page.values.append(found.value)
         page.numbers.append(number)
 
-    def _without_exemplar(self, line: bytes, page: PageSamples) -> bytes:
+    def _without_exemplar(self, line: bytes, page: _Reading) -> bytes:
         """Return the line up to its exemplar; within quotes the same signs are a label value."""
         at = line.find(_EXEMPLAR)
         while at >= 0:
@@ -156,7 +219,7 @@ class PageParser:
             at = line.find(_EXEMPLAR, at + 1)
         return line
 
-    def _comment(self, line: bytes, index: int, page: PageSamples, *, openmetrics: bool) -> None:
+    def _comment(self, line: bytes, index: int, page: _Reading, *, openmetrics: bool) -> None:
         try:
             text = line.decode()
         except UnicodeDecodeError as error:
@@ -249,7 +312,7 @@ def _label_matches(text: str, at: int) -> Iterator[re.Match[str]]:
 
 def _number(text: str) -> float:
     """Return a value as Go's ParseFloat reads it, but for hexadecimal floats."""
-    if "_" in text or text[-1:] == "\r":
+    if "_" in text or text[-1:] == "\r" or not text.isascii():
         raise InvalidInput(f"not a number: {text[:_SHOWN]!r}")
     try:
         return float(text)

@@ -11,14 +11,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+import numpy as np
+
 from tocsin.metrics_collector.exposition import PageParser, PageSamples
+from tocsin.metrics_collector.known_series import KnownSeries, Samples
+from tocsin.metrics_collector.negotiation import is_openmetrics
+from tocsin.metrics_collector.page_shape import Places
 from tocsin.metrics_collector.ports import Page
 from tocsin.metrics_collector.relabel import relabel
 from tocsin.metrics_collector.target import Target, check_labels, with_target_labels
 from tocsin.model.errors import InvalidInput
 from tocsin.model.labels import METRIC_NAME, Labels
 from tocsin.model.output import Batch, Output
-from tocsin.model.sample import Metadata, Sample
+from tocsin.model.sample import Metadata
 
 REPORT_NAMES = (
     "up",
@@ -31,33 +36,51 @@ _SPARE = 1000  # series a target may have shown before and no longer, until they
 _HTTP_REASONS = {401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 500: "Server Error"}
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Timed:
+    """Samples with times of the target's own; `samples` are numbered by `series`."""
+
+    series: KnownSeries
+    samples: Samples
+
+
 @dataclass(frozen=True, slots=True)
 class Scraped:
     """What one scrape has to store. `error` is "" when it went well.
 
-    `timed` are samples with times of the target's own. `duplicates` counts samples of a series
-    that stood on the page before; the first one counts, as in Prometheus.
+    `duplicates` counts samples of a series that stood on the page before; the first one counts,
+    as in Prometheus.
     """
 
     batches: tuple[Batch, ...]
-    timed: tuple[Sample, ...] = ()
+    timed: Timed | None = None
     metadata: Mapping[str, Metadata] = field(default_factory=dict)
     exemplars: int = 0
     duplicates: int = 0
     error: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Plan:
-    """How a page with the same series in the same order is stored: which values, where."""
+    """How a page with the same series in the same order is stored.
+
+    `labels` are the series that share the time of the scrape, `positions` says where on the page
+    they are, None for everywhere. `given` are the positions of samples with times, `timed` those
+    that are stored, under the labels of `series`. `kept` is what relabelling leaves.
+    """
 
     numbers: list[int]
     labels: tuple[Labels, ...]
-    positions: list[int] | None  # None: all of them
-    timed: bool = False  # some samples had times of their own
+    positions: Places | None
+    kept: int = 0
+    given: list[int] = field(default_factory=list)
+    timed: Places | None = None
+    series: KnownSeries = field(default_factory=KnownSeries)
 
-
-_NOTHING = _Plan([], (), None)
+    def serves(self, numbers: list[int], given: list[int]) -> bool:
+        """Tell whether a page has the same series, and times at the same positions."""
+        same = numbers is self.numbers or numbers == self.numbers
+        return same and given == self.given
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +101,8 @@ class TargetSeries:
         self._target = target
         self._parser = PageParser()
         self._labels: list[Labels | None] = []  # None: a rule drops the series
-        self._drops = False
         self._output = Output(f"scrape/{target.key}")
-        self._plan = _NOTHING
+        self._plan: _Plan | None = None
         names = ({METRIC_NAME: name} for name in REPORT_NAMES)
         reports = tuple(target.labels.merged(name) for name in names)
         self._reports = Output(f"scrape/{target.key}/report")
@@ -94,22 +116,21 @@ class TargetSeries:
             return self.fail(
                 f"server returned HTTP status {page.status} {reason}".strip(), took=took
             )
-        kind = page.headers.get("content-type", "").partition(";")[0].strip().lower()
+        content_type = page.headers.get("content-type", "")
+        openmetrics = is_openmetrics(content_type, self._target.fallback)
         try:
-            found = self._parser.parse(
-                page.body, openmetrics=kind == "application/openmetrics-text"
-            )
-            self._check(found)
+            found = self._parser.parse(page.body, openmetrics=openmetrics)
+            plan = self._planned(found)
         except InvalidInput as error:
             self._forget()
             return self.fail(str(error), took=took)
-        return self._stored(found, took)
+        return self._stored(found, plan, took)
 
     def fail(self, error: str, *, took: timedelta) -> Scraped:
         """Return what a failed scrape gives: an end to every series, and `up` 0."""
         ended = self._output.end()
         self._seen = frozenset()
-        self._plan = _NOTHING
+        self._plan = None
         report = self._report(_Counts(), took)
         return Scraped(tuple(b for b in (ended, report) if b is not None), error=error)
 
@@ -124,15 +145,22 @@ class TargetSeries:
         ends = (self._output.end(), self._reports.end())
         return tuple(batch for batch in ends if batch is not None)
 
-    def _check(self, found: PageSamples) -> None:
-        """Give new series their labels. Raises InvalidInput when a limit is broken."""
+    def _planned(self, found: PageSamples) -> _Plan:
+        """Return how to store the page: as last time, while it has the same series.
+
+        Raises InvalidInput when a limit is broken.
+        """
+        numbers = found.numbers
+        given = list(found.times) if self._target.honor_timestamps else []
+        if self._plan is not None and self._plan.serves(numbers, given):
+            return self._plan
         if not self._target.rules:  # a page far beyond the limit need not be looked into
-            self._check_count(len(found.numbers))
-        for series in self._parser.series[len(self._labels) :]:
-            labels = self._relabelled(series)
-            self._labels.append(labels)
-            self._drops = self._drops or labels is None
-        self._check_count(self._kept(found.numbers))
+            self._check_count(len(numbers))
+        known = len(self._labels)
+        self._labels += [self._relabelled(series) for series in self._parser.series[known:]]
+        plan = self._made(numbers, given)
+        self._check_count(plan.kept)
+        return plan
 
     def _check_count(self, count: int) -> None:
         limit = self._target.limits.samples
@@ -155,50 +183,42 @@ class TargetSeries:
             raise InvalidInput(f"{broken} in series {labels}"[:300])
         return labels
 
-    def _kept(self, numbers: list[int]) -> int:
-        """Return how many samples relabelling leaves."""
-        if not self._drops:
-            return len(numbers)
-        return sum(self._labels[number] is not None for number in numbers)
-
     def _forget(self) -> None:
         self._parser.forget()
         self._labels.clear()
-        self._drops = False
-        self._plan = _NOTHING
+        self._plan = None
 
-    def _stored(self, found: PageSamples, took: timedelta) -> Scraped:
-        times = found.times if self._target.honor_timestamps else {}
-        plan = self._planned(found.numbers, times)
-        values = found.values
-        if plan.positions is not None:
-            values = [values[at] for at in plan.positions]
+    def _stored(self, found: PageSamples, plan: _Plan, took: timedelta) -> Scraped:
+        values = found.values if plan.positions is None else found.values[plan.positions]
         batch = self._output.write(plan.labels, values)
-        timed = tuple(
-            Sample(labels, ts_ms, found.values[at])
-            for at, ts_ms in times.items()
-            if (labels := self._labels[found.numbers[at]]) is not None
-        )
-        count, kept = len(found.numbers), self._kept(found.numbers)
-        report = self._report(_Counts(1.0, count, kept, self._added(plan)), took)
+        timed = None if plan.timed is None else _timed(found, plan.series, plan.timed)
+        count = len(found.numbers)
+        report = self._report(_Counts(1.0, count, plan.kept, self._added(plan)), took)
         if len(self._labels) > 2 * count + _SPARE:
             self._forget()
         batches = tuple(b for b in (batch, report) if b is not None)
-        duplicates = kept - len(plan.labels) - len(timed)
+        duplicates = plan.kept - len(plan.labels) - len(plan.series.labels)
         return Scraped(batches, timed, found.metadata, found.exemplars, duplicates)
 
-    def _planned(self, numbers: list[int], times: Mapping[int, int]) -> _Plan:
-        """Return how to store the page: as last time, while it has the same series."""
-        if not times and numbers == self._plan.numbers and not self._plan.timed:
-            return self._plan
+    def _made(self, numbers: list[int], given: list[int]) -> _Plan:
+        """Return how to store a page; O(samples), and all labels must be known."""
         first: dict[Labels, int] = {}
+        timed: list[int] = []
+        series, own, kept = KnownSeries(), set(given), 0
         for at, number in enumerate(numbers):
             labels = self._labels[number]
-            if at not in times and labels is not None:
+            if labels is None:
+                continue
+            kept += 1
+            if at in own:
+                timed.append(at)
+                series.add(b"", labels)
+            else:
                 first.setdefault(labels, at)
         whole = len(first) == len(numbers)
-        positions = None if whole else list(first.values())
-        return _Plan(numbers, tuple(first), positions, timed=bool(times))
+        positions = None if whole else np.fromiter(first.values(), np.intp, len(first))
+        places = np.array(timed, np.intp) if timed else None
+        return _Plan(numbers, tuple(first), positions, kept, given, places, series)
 
     def _added(self, plan: _Plan) -> int:
         if plan is self._plan:
@@ -217,6 +237,12 @@ class TargetSeries:
             float(counts.added),
         ]
         return self._reports.write(self._report_labels, values)
+
+
+def _timed(found: PageSamples, series: KnownSeries, places: Places) -> Timed:
+    numbers = np.arange(len(places), dtype=np.int32)
+    times = np.fromiter(map(found.times.__getitem__, places.tolist()), np.int64, len(places))
+    return Timed(series, Samples(numbers, times, found.values[places]))
 
 
 def scrape_time(slot: datetime, now: datetime, interval: timedelta) -> datetime:

@@ -12,14 +12,14 @@ from tocsin.metrics_collector.config import SystemMetricsConfig
 from tocsin.metrics_collector.instruments import MetricInstruments
 from tocsin.metrics_collector.ports import Family, Fetch, Host, SampleSink
 from tocsin.metrics_collector.process import ProcessMetrics, flattened
-from tocsin.metrics_collector.scrape import Scraped, TargetSeries, scrape_time
+from tocsin.metrics_collector.scrape import Scraped, TargetSeries, Timed, scrape_time
 from tocsin.metrics_collector.system import host_name
 from tocsin.metrics_collector.target import Target
 from tocsin.metrics_collector.views import TargetHealth, TargetView
 from tocsin.model.errors import TocsinError
 from tocsin.model.labels import METRIC_NAME, Labels
 from tocsin.model.output import Batch, Output
-from tocsin.model.sample import Metadata, Sample
+from tocsin.model.sample import Metadata
 from tocsin.model.series import Appended
 from tocsin.model.slots import to_ms
 from tocsin.model.tenant import TenantId
@@ -45,14 +45,14 @@ class Store:
                 appended = self._failed(error, len(batch.values))
             self._count(appended, source=source)
 
-    def write_timed(self, samples: tuple[Sample, ...], *, source: str) -> None:
+    def write_timed(self, timed: Timed | None, *, source: str) -> None:
         """Store samples with their own times."""
-        if not samples:
+        if timed is None:
             return
         try:
-            appended = self.sink.append_samples(self.tenant, samples)
+            appended = timed.series.store(self.sink, self.tenant, timed.samples)
         except TocsinError as error:
-            appended = self._failed(error, len(samples))
+            appended = self._failed(error, len(timed.samples))
         self._count(appended, source=source)
 
     def _failed(self, error: TocsinError, count: int) -> Appended:

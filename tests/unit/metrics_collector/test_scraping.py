@@ -5,6 +5,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tocsin.metrics_collector.ports import Page
 from tocsin.metrics_collector.relabel import RelabelConfig, Rules, compile_rules
@@ -44,9 +46,17 @@ def stored(scraped: Scraped) -> dict[str, float | str]:
     }
 
 
+def timed(scraped: Scraped) -> list[tuple[str, int, float]]:
+    """Return the samples with times of the target's own."""
+    if scraped.timed is None:
+        return []
+    labels, found = scraped.timed.series.labels, scraped.timed.samples
+    rows = zip(found.numbers.tolist(), found.times.tolist(), found.values.tolist(), strict=True)
+    return [(_shown(labels[number]), ts_ms, value) for number, ts_ms, value in rows]
+
+
 def _shown(labels: Labels) -> str:
-    assert all(labels.get(name) == value for name, value in TARGET.items())
-    rest = labels.drop(("__name__", *TARGET))
+    rest = labels.drop(("__name__", *(name for name in TARGET if labels[name] == TARGET[name])))
     return labels["__name__"] + (str(rest) if rest else "")
 
 
@@ -144,14 +154,22 @@ def test_the_content_type_tells_openmetrics() -> None:
 def test_times_of_the_target_are_kept_apart() -> None:
     scraped = Series().take("a 1 1000\nb 2\n")
     assert stored(scraped) == {"b": 2, **report(1, 2, 1)}
-    [sample] = scraped.timed
-    assert (_shown(sample.labels), sample.ts_ms, sample.value) == ("a", 1000, 1)
+    assert timed(scraped) == [("a", 1000, 1)]
+
+
+def test_times_that_change_are_kept_apart_at_every_scrape() -> None:
+    series = Series()
+    for n in range(5):
+        scraped = series.take(f"a {n} {n}000\nb {n}\na {n} {n}001\n")
+        assert timed(scraped) == [("a", n * 1000, n), ("a", n * 1000 + 1, n)]
+        assert stored(scraped) == {"b": n, **report(1, 3, float(n == 0))}
+        assert scraped.duplicates == 0
 
 
 def test_times_of_the_target_may_be_ignored() -> None:
     scraped = Series(honor_timestamps=False).take("a 1 1000\n")
     assert stored(scraped)["a"] == 1
-    assert scraped.timed == ()
+    assert timed(scraped) == []
 
 
 def test_of_a_series_that_stands_there_twice_the_first_counts() -> None:
@@ -245,7 +263,7 @@ def test_rules_see_the_labels_of_the_target_and_not_those_of_its_report() -> Non
 
 def test_samples_with_times_are_dropped_too() -> None:
     scraped = Series(rules=rules(NO_A)).take("a 1 5\nb 2 6\n")
-    assert [_shown(sample.labels) for sample in scraped.timed] == ["b"]
+    assert timed(scraped) == [("b", 6, 2)]
     assert (scraped.duplicates, stored(scraped)) == (0, after_rules(2, 1, 0))
 
 
@@ -284,3 +302,45 @@ def test_a_page_of_other_series_after_one_with_times_is_stored_whole() -> None:
     series = Series()
     series.take("a 1 1000\nb 2\n")
     assert stored(series.take("a 1\nb 2\n")) == {"a": 1, "b": 2, **report(1, 2, 1)}
+
+
+class Forgetful(Series):
+    """A target that is read line by line and planned anew at every scrape."""
+
+    def take(self, text: str, **headers: str) -> Scraped:
+        self.series._plan = None
+        self.series._parser._shape = None
+        return super().take(text, **headers)
+
+
+PAGES = st.lists(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["a", "a2", "b", 'b{x="1"}', 'b{x="2"}', 'c{job="own"}']),
+            st.sampled_from([" 1", " 2", " x", " 1 5", " 2 6"]),
+        ).map("".join),
+        max_size=5,
+    ).map("\n".join),
+    min_size=1,
+    max_size=3,
+)
+KEYS: list[dict[str, Any]] = [
+    {},
+    {"honor_labels": True, "honor_timestamps": False},
+    {"rules": rules(NO_A)},
+    {"rules": rules({"regex": "x", "action": "labeldrop"}), "limits": Limits(samples=3)},
+    {"limits": Limits(samples=2, labels=3)},
+]
+
+
+@given(PAGES, st.lists(st.integers(0, 2), max_size=9), st.sampled_from(KEYS))
+def test_what_is_remembered_of_a_target_changes_nothing(
+    pages: list[str], turns: list[int], keys: dict[str, Any]
+) -> None:
+    quick, slow = Series(**keys), Forgetful(**keys)
+    for turn in turns:
+        page = pages[turn % len(pages)] + "\n"
+        ours, theirs = quick.take(page), slow.take(page)
+        assert list(stored(ours).items()) == list(stored(theirs).items())
+        assert timed(ours) == timed(theirs)
+        assert (ours.duplicates, ours.error) == (theirs.duplicates, theirs.error)

@@ -1,0 +1,166 @@
+"""A page that differs from the one before in its values alone: nothing else of it is read.
+
+The shape of a page is every byte of it but values and times: what stands before them, comments,
+empty lines, and the order of all that. A page of the same shape holds the same series at the
+same places. Bytes are told apart with NumPy; all that is done for each sample is `float`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Sequence
+from dataclasses import dataclass
+from itertools import compress
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from tocsin.model.series import Values
+
+Places: TypeAlias = npt.NDArray[np.intp]
+Mask: TypeAlias = npt.NDArray[np.bool_]
+
+_OF_NUMBERS = b"0123456789+-.eEnNaAiIfFtTyY"  # `float` takes a little more than these
+_BLANK = b" \t\r"
+_FEED = ord("\n")
+_QUIET, _PLAIN, _TIMED, _UNLIKE = range(4)  # kinds of lines
+_BEHIND = {_QUIET: b"", _PLAIN: b"\n", _TIMED: b" \n", _UNLIKE: b""}  # its numbers
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Figures:
+    """What a page of a known shape held: values in page order, and times by their place.
+
+    `unlike` are the lines that are to be read by themselves; their values are not filled in.
+    """
+
+    values: Values
+    times: dict[int, int]
+    unlike: list[bytes]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PageShape:
+    """What stays the same from page to page.
+
+    A plain line is a prefix, a space and a value; in a timed one a space and a time follow. A
+    quiet line holds no sample. An unlike line holds one, but otherwise (an exemplar, odd
+    spaces): whoever reads the page reads it, and checks that its series is the same. `numbers`
+    are the series of all samples, in page order, `lines` are where the unlike ones stand.
+    """
+
+    numbers: list[int]
+    lines: list[int]
+    unlike: Places  # the places of their samples
+    plain: Places
+    timed: Places
+    heads: Places  # bytes of each line that stay: up to its value, or all of a quiet one
+    quiet: Mask
+    fixed: bytes  # these bytes, one line behind the other
+    behind: bytes  # what stands behind each number
+    is_time: bytes  # 1 for each number that is a time
+
+    def figures(self, page: bytes, *, openmetrics: bool) -> Figures | None:
+        """Return the numbers of a page, None when it has another shape."""
+        raw = np.frombuffer(page, np.uint8)
+        stops = np.flatnonzero(raw == _FEED) + 1
+        if len(stops) != len(self.heads) or (page and stops[-1] != len(page)):
+            return None
+        rests = np.diff(stops, prepend=0) - self.heads
+        if (rests < 0).any() or ((rests == 0) != self.quiet).any():
+            return None
+        stays = np.tile(np.array([True, False]), len(stops))
+        stays = np.repeat(stays, np.stack((self.heads, rests), axis=1).ravel())
+        if raw[stays].tobytes() != self.fixed:
+            return None
+        return self._read(raw[~stays].tobytes(), rests, openmetrics=openmetrics)
+
+    def _read(self, text: bytes, sizes: Places, *, openmetrics: bool) -> Figures | None:
+        """Return the numbers in what is left of a page, None when it is something else."""
+        unlike, text = _apart(text, sizes, self.lines)
+        if text.translate(None, _OF_NUMBERS) != self.behind:
+            return None
+        numbers = text.split()
+        if len(numbers) != len(self.is_time):
+            return None
+        try:
+            values, times = self._floats(numbers), self._times(numbers, openmetrics=openmetrics)
+        except (ValueError, OverflowError):
+            return None
+        return Figures(values, times, unlike)
+
+    def _floats(self, numbers: Sequence[bytes]) -> Values:
+        if len(numbers) == len(self.numbers) == len(self.plain):
+            return np.fromiter(map(float, numbers), np.float64, len(numbers))
+        values = np.empty(len(self.numbers), np.float64)
+        is_value = self.is_time.translate(bytes((1, 0)) + bytes(254))
+        found = np.fromiter(map(float, compress(numbers, is_value)), np.float64)
+        values[np.sort(np.concatenate((self.plain, self.timed)))] = found
+        return values
+
+    def _times(self, numbers: Sequence[bytes], *, openmetrics: bool) -> dict[int, int]:
+        if not len(self.timed):
+            return {}
+        given = compress(numbers, self.is_time)
+        read = map(_milliseconds, given) if openmetrics else map(int, given)
+        times = np.fromiter(read, np.int64, len(self.timed))
+        return dict(zip(self.timed.tolist(), times.tolist(), strict=True))
+
+
+def shape_of(
+    page: bytes, numbers: list[int], times: Container[int], known: Container[bytes]
+) -> PageShape | None:
+    """Return the shape of a page that was read, None when its last line does not end.
+
+    `times` are the places of samples with times, `known` the prefixes of its series.
+    """
+    lines = page.split(b"\n")
+    if lines.pop():
+        return None
+    kinds, heads, place = list[int](), list[int](), 0
+    for line in lines:
+        kind, head = _seen(line, timed=place in times, known=known)
+        kinds.append(kind)
+        heads.append(head)
+        place += kind != _QUIET
+    of = np.array(kinds, np.uint8)
+    samples = of[of != _QUIET]
+    ended = (line + b"\n" for line in lines)
+    behind = [_BEHIND[kind] for kind in kinds]
+    return PageShape(
+        numbers=numbers,
+        lines=np.flatnonzero(of == _UNLIKE).tolist(),
+        unlike=np.flatnonzero(samples == _UNLIKE),
+        plain=np.flatnonzero(samples == _PLAIN),
+        timed=np.flatnonzero(samples == _TIMED),
+        heads=np.array(heads, np.intp),
+        quiet=of == _QUIET,
+        fixed=b"".join(line[:head] for line, head in zip(ended, heads, strict=True)),
+        behind=b"".join(behind),
+        is_time=b"".join(b"\0\1"[: len(each)] for each in behind),
+    )
+
+
+def _seen(line: bytes, *, timed: bool, known: Container[bytes]) -> tuple[int, int]:
+    """Return the kind of a line, and how many bytes of it stay."""
+    if not line.strip(_BLANK) or line.startswith(b"#"):
+        return _QUIET, len(line) + 1
+    prefix = line.rsplit(b" ", 2 if timed else 1)[0]
+    if prefix not in known:
+        return _UNLIKE, 0
+    return _TIMED if timed else _PLAIN, len(prefix) + 1
+
+
+def _apart(text: bytes, sizes: Places, lines: Sequence[int]) -> tuple[list[bytes], bytes]:
+    """Return some lines without their line feeds, and the text without these lines."""
+    if not lines:
+        return [], text
+    ends = np.cumsum(sizes)
+    stops, begins = ends[lines].tolist(), (ends - sizes)[lines].tolist()
+    taken = [text[begin : stop - 1] for begin, stop in zip(begins, stops, strict=True)]
+    left = zip([0, *stops], [*begins, len(text)], strict=True)
+    return taken, b"".join([text[begin:stop] for begin, stop in left])
+
+
+def _milliseconds(seconds: bytes) -> int:
+    return round(float(seconds) * 1000)
