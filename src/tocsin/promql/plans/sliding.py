@@ -28,6 +28,7 @@ Terms: TypeAlias = Callable[[Ints, Floats, Floats], Floats]
 
 _FEW = 8  # rows that may enter or leave before summing anew is less work
 _BATCH = 64  # elements summed anew at a time, at least: one at a time would be all overhead
+_AT_ONCE = 1 << 16  # samples
 _SPOILS = 2.0**52  # a term so many times the sum leaves nothing of it
 _SECOND = 1000.0
 
@@ -148,7 +149,13 @@ class Sliding:
         return np.arange(start, end)
 
     def _renew(self, asked: Asked, chosen: Ints) -> None:
-        """Sum some elements anew."""
+        """Sum some elements anew, as many at a time as memory is kept small with."""
+        longest = max(1, int(asked.window.count.max(initial=1)))
+        size = max(1, _AT_ONCE // longest)
+        for start in range(0, len(chosen), size):
+            self._renew_some(asked, chosen[start : start + size])
+
+    def _renew_some(self, asked: Asked, chosen: Ints) -> None:
         windows, kept = extract(asked.view, asked.window, chosen)
         self.count[chosen] = 0.0
         self.totals[:, chosen] = self.carries[:, chosen] = 0.0
