@@ -39,7 +39,12 @@ def table(rows: Sequence[Row], columns: Sequence[str]) -> list[str]:
     """Return the lines of a table with a head; the last column may be long."""
     cells = [[name.upper().replace("_", " ") for name in columns]]
     cells += [[_cell(row.get(name, "")) for name in columns] for row in rows]
-    widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
+    return aligned(cells)
+
+
+def aligned(cells: Sequence[Sequence[str]]) -> list[str]:
+    """Return lines whose cells stand below each other; each line has as many of them."""
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return ["  ".join(map(str.ljust, line, widths)).rstrip() for line in cells]
 
 

@@ -8,9 +8,7 @@ so that a run that was interrupted is simply begun anew.
 from __future__ import annotations
 
 import json
-import re
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -29,16 +27,14 @@ from tocsin.cli.backfill_peers import (
 )
 from tocsin.cli.client import Client, client
 from tocsin.cli.main import EXIT_ERROR, EXIT_UNREACHABLE
-from tocsin.cli.remote import at_tenant, remote
+from tocsin.cli.remote import at_tenant, headers_of, remote, time_ms
 from tocsin.config_loader.files import Unreadable
 from tocsin.config_loader.report import Report, in_file_order
 from tocsin.config_loader.rules import read_rule_file
 from tocsin.model.errors import InvalidInput, Problem
-from tocsin.model.rfc3339 import parse_time
 from tocsin.model.settings import Duration
 from tocsin.rule_engine.backfill import Recording, dependent, pieces, recordings
 
-_HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+): *([^\r\n]+)")
 _ROOT = "/prometheus"
 _Work = list[tuple[Recording, range]]
 
@@ -92,7 +88,7 @@ def backfill(
     Rules are taken in the order of their files, each over the whole time before the next, so
     that one may read what another gave. Alerting rules are left out.
     """
-    first_ms, last_ms = _when(start, "--start"), _when(end, "--end")
+    first_ms, last_ms = time_ms(start, "--start"), time_ms(end, "--end")
     if last_ms < first_ms:
         raise click.BadParameter("the end lies before the start", param_hint="--end")
     rules = _rules(files, interval)
@@ -100,7 +96,7 @@ def backfill(
     if dry_run:
         _announce(rules, work)
         return
-    ends = _Ends(at_tenant(url, token_file, tenant), source, write_url, _headers(headers))
+    ends = _Ends(at_tenant(url, token_file, tenant), source, write_url, headers_of(headers))
     _check_order(rules, ends, to_file=output is not None)
     _finish(_done(work, rules, ends, output), form)
 
@@ -222,27 +218,3 @@ def _rules(files: Sequence[Path], interval: str) -> list[Recording]:
     if not every:
         raise click.BadParameter("an interval is longer than nothing", param_hint="--eval-interval")
     return recordings(read, interval=every)
-
-
-def _headers(written: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    found = [_HEADER.fullmatch(text) for text in written]
-    if None in found:
-        raise click.BadParameter("write NAME: VALUE", param_hint="--header")
-    return tuple((match[1], match[2]) for match in found if match)
-
-
-def _when(text: str, flag: str) -> int:
-    """Return a time in Unix ms; nothing stands for now."""
-    if not text:
-        return round(time.time() * 1000)
-    try:
-        return round(float(text) * 1000)
-    except ValueError:
-        pass
-    try:
-        at = parse_time(text)
-    except InvalidInput as error:
-        raise click.BadParameter(str(error), param_hint=flag) from error
-    if at is None:
-        raise click.BadParameter("the zero time is no time", param_hint=flag)
-    return round(at.timestamp() * 1000)

@@ -26,10 +26,14 @@ AMBIGUOUS = (  # fails whatever the store holds: two elements on the right for o
 
 
 class Peer:
-    """A loopback server that answers everything the same way and remembers what was asked."""
+    """A loopback server that answers everything the same way and remembers what was asked.
+
+    With `only`, every other path is not there.
+    """
 
     def __init__(self) -> None:
         self.status, self.body = 200, b"{}"
+        self.only = ""
         self.asked: list[tuple[str, dict[str, list[str]], str]] = []
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
@@ -51,16 +55,24 @@ class Peer:
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
+                self.reply("")
+
+            def do_POST(self) -> None:
+                self.reply(self.rfile.read(int(self.headers["Content-Length"])).decode())
+
+            def reply(self, form: str) -> None:
                 url = urlsplit(self.path)
                 token = self.headers.get("Authorization", "")
-                peer.asked.append((url.path, parse_qs(url.query), token))
+                peer.asked.append((url.path, parse_qs(url.query or form), token))
                 if peer.hangs_up_after is not None and len(peer.asked) > peer.hangs_up_after:
                     self.close_connection = True
                     return
-                self.send_response(peer.status)
-                self.send_header("Content-Length", str(len(peer.body)))
+                here = peer.only in ("", url.path)
+                body = peer.body if here else b"not here"
+                self.send_response(peer.status if here else 404)
+                self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
-                self.wfile.write(peer.body)
+                self.wfile.write(body)
 
             def log_message(self, format: str, *args: object) -> None:
                 pass
@@ -105,10 +117,103 @@ def test_a_range_query_prints_every_point(peer: Peer) -> None:
     peer.answer({"status": "success", "data": {"resultType": "matrix", "result": [series]}})
     arguments = ["--start=0", "--end=15", f"--url={peer.url}", "up"]
     assert run("query", "range", *arguments).stdout == '{job="a"} =>\n1 @[0]\n2 @[15]\n'
-    asked = {"query": ["up"], "start": ["0"], "end": ["15"], "step": ["15s"]}
+    asked = {"query": ["up"], "start": ["0"], "end": ["15"], "step": ["1"]}
     assert peer.asked == [("/prometheus/api/v1/query_range", asked, "")]
     raw = run("query", "range", "-o", "json", *arguments)
     assert json.loads(raw.stdout)["result"] == [series]
+    table = run("query", "range", "-o", "table", "--step=15s", *arguments)
+    assert [line.split() for line in table.stdout.splitlines()] == [
+        ["job", "MIN", "MAX", "LAST", "TREND"],
+        ["a", "1", "2", "2", "▁█"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("flags", "bounds"),
+    [
+        (["--end=1000"], "700 1000 1"),
+        (["--end=1000.5", "--start=1970-01-01T00:00:00Z"], "1970-01-01T00:00:00Z 1000.5 4"),
+        (["--end=1000.25"], "700.250 1000.25 1"),
+        (["--end=10", "--start=5", "--step=1m"], "5 10 1m"),
+        (["--end=10", "--start=5", "--step=0.5"], "5 10 0.5"),
+    ],
+)
+def test_a_range_without_bounds_is_that_of_promtool(
+    peer: Peer, flags: list[str], bounds: str
+) -> None:
+    peer.answer({"status": "success", "data": {"resultType": "matrix", "result": []}})
+    assert run("query", "range", "up", f"--url={peer.url}", *flags).exit_code == 0
+    _, asked, _ = peer.asked[0]
+    assert [asked[name] for name in ("start", "end", "step")] == [[b] for b in bounds.split()]
+
+
+def test_series_are_listed(peer: Peer) -> None:
+    found = [{"__name__": "up", "job": "a"}, {"job": "b"}]
+    peer.answer({"status": "success", "data": found, "warnings": ["cut"]})
+    flags = ["--match=up", "--match=down", "--start=1", "--end=2", "--limit=3"]
+    got = run("query", "series", f"--url={peer.url}", *flags)
+    assert got.stdout == '{__name__="up", job="a"}\n{job="b"}\n'
+    assert got.stderr == "cut\n"
+    asked = {"match[]": ["up", "down"], "start": ["1"], "end": ["2"], "limit": ["3"]}
+    assert peer.asked == [("/prometheus/api/v1/series", asked, "")]
+    raw = run("query", "series", f"--url={peer.url}", "-o", "json", *flags)
+    assert json.loads(raw.stdout) == found
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ([], "/labels"),
+        (["job"], "/label/job/values"),
+        (["a.b_c/%"], "/label/U__a_2e_b__c_2f__25_/values"),
+    ],
+)
+def test_labels_are_listed(peer: Peer, name: list[str], path: str) -> None:
+    peer.answer({"status": "success", "data": ["a", "b"]})
+    got = run("query", "labels", f"--url={peer.url}", *name)
+    assert got.stdout == "a\nb\n"
+    assert peer.asked == [(f"/prometheus/api/v1{path}", {}, "")]
+
+
+def test_any_server_with_the_api_can_be_asked(peer: Peer) -> None:
+    peer.answer(vector())
+    assert run("query", "instant", "up", f"--url={peer.url}/prometheus/").exit_code == 0
+    peer.only = "/api/v1/query"
+    header = ["--header=X-Scope-OrgID: acme", "--header", "Authorization:Basic eA=="]
+    assert run("query", "instant", "up", f"--url={peer.url}", *header).exit_code == 0
+    assert [(path, token) for path, _, token in peer.asked] == [
+        ("/prometheus/api/v1/query", ""),
+        ("/prometheus/api/v1/query", "Basic eA=="),
+        ("/api/v1/query", "Basic eA=="),
+    ]
+    peer.only = "/nothing"
+    got = run("query", "instant", "up", f"--url={peer.url}")
+    assert got.exit_code == 1
+    assert got.stderr == f"{peer.url}/api/v1/query: HTTP 404: not here\n"
+
+
+def test_a_long_question_is_sent_in_a_form(peer: Peer) -> None:
+    peer.answer(vector())
+    query = " + ".join(["up"] * 1000)
+    assert run("query", "instant", query, f"--url={peer.url}").exit_code == 0
+    assert peer.asked == [("/prometheus/api/v1/query", {"query": [query]}, "")]
+
+
+def test_what_the_server_says_is_wrong_is_shown_as_promtool_shows_it(peer: Peer) -> None:
+    peer.answer({"status": "error", "errorType": "bad_data", "error": "no such thing"}, 400)
+    for verb in (["instant", "up"], ["labels"], ["series", "--match=up"]):
+        got = run("query", *verb, f"--url={peer.url}")
+        assert (got.exit_code, got.stderr) == (1, "query error: bad_data: no such thing\n")
+
+
+@pytest.mark.parametrize(
+    "data", [5, {"resultType": "vector"}, {"resultType": "vector", "result": [{"value": 1}]}]
+)
+def test_what_is_no_answer_of_the_api_is_said(peer: Peer, data: object) -> None:
+    peer.answer({"status": "success", "data": data})
+    got = run("query", "instant", "up", f"--url={peer.url}")
+    assert got.exit_code == 1
+    assert "no answer of Prometheus's API" in got.stderr
 
 
 def test_tenant_and_token_come_from_flags_or_the_environment(peer: Peer, tmp_path: Path) -> None:
@@ -153,6 +258,8 @@ def test_deliveries_are_a_table(peer: Peer) -> None:
 VERBS = [
     ["query", "instant", "up"],
     ["query", "range", "--start=0", "--end=1", "up"],
+    ["query", "series", "--match=up"],
+    ["query", "labels"],
     ["deliveries"],
 ]
 

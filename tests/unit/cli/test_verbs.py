@@ -19,7 +19,9 @@ COMMANDS = [
     "check rules",
     "config schema",
     "query instant",
+    "query labels",
     "query range",
+    "query series",
     "token new",
 ]
 
@@ -83,7 +85,7 @@ def test_what_is_no_command_is_a_usage_error(arguments: list[str]) -> None:
         (["query", "instant", "--url=http://[x", "up"], "is no http or https address"),
         (["query", "instant", "--url=http://", "up"], "is no http or https address"),
         (["query", "instant", "--tenant=NO", "up"], "tenant id 'NO' is not valid"),
-        (["query", "range", "up"], "Missing option '--start'"),
+        (["query", "range"], "Missing argument 'EXPR'"),
         (["deliveries", "--limit=0"], "0 is not in the range"),
         (["deliveries", "--token-file=/nosuch"], "does not exist"),
         (["init", "--port=65001"], "65001 is not in the range"),
