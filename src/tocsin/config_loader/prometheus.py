@@ -190,7 +190,7 @@ def _with_limits(job: ScrapeConfig, defaults: Global) -> ScrapeConfig:
 
 
 def _negotiated(job: ScrapeConfig, defaults: Global) -> ScrapeConfig:
-    """Return a job with the formats and schemes of `global` where it has none of its own.
+    """Return a job with formats, schemes and extra series of `global` where it has none.
 
     A job with a validation scheme of its own has the escaping scheme that goes with it.
     """
@@ -204,6 +204,11 @@ def _negotiated(job: ScrapeConfig, defaults: Global) -> ScrapeConfig:
             job.metric_name_validation_scheme or defaults.metric_name_validation_scheme
         ),
         metric_name_escaping_scheme=escaping,
+        extra_scrape_metrics=(
+            defaults.extra_scrape_metrics
+            if job.extra_scrape_metrics is None
+            else job.extra_scrape_metrics
+        ),
     )
 
 

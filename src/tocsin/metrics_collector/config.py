@@ -52,7 +52,7 @@ class ScrapeConfig(Discovery, frozen=True, kw_only=True):
     honor_timestamps: bool = True
     """Take the times the target gives."""
     track_timestamps_staleness: bool = False
-    """Accepted; a series whose times the target gives goes stale by age alone."""
+    """End series whose times the target gives when they are gone; else they go stale by age."""
     enable_compression: bool = True
     """Ask for gzip."""
     body_size_limit: str = "0"
@@ -98,7 +98,7 @@ class ScrapeConfig(Discovery, frozen=True, kw_only=True):
     native_histogram_min_bucket_factor: float = 0.0
     """Accepted; native histograms are not asked for."""
     extra_scrape_metrics: bool | None = None
-    """Accepted; the five series Prometheus always has are stored."""
+    """Store `scrape_timeout_seconds`, `scrape_sample_limit` and `scrape_body_size_bytes`, too."""
     scrape_failure_log_file: str = ""
     """Accepted; failures stand in the log and in the API."""
 
@@ -122,7 +122,6 @@ WITHOUT_EFFECT = {
     "convert_classic_histograms_to_nhcb": "classic histograms stay what they are",
     "native_histogram_bucket_limit": "native histograms are not scraped",
     "native_histogram_min_bucket_factor": "native histograms are not scraped",
-    "extra_scrape_metrics": "the series scrape_timeout_seconds and so on are not stored",
     "scrape_failure_log_file": "failures stand in the log and in the API",
 }  # what a job may ask for and does not get
 

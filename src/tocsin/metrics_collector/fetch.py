@@ -13,7 +13,7 @@ import aiohttp
 
 from tocsin.metrics_collector.backend.ports import Exchange, Outgoing
 from tocsin.metrics_collector.oauth2 import Tokens
-from tocsin.metrics_collector.ports import PLAIN, Fetch, FetchOptions, Page
+from tocsin.metrics_collector.ports import PLAIN, TOO_LARGE, Fetch, FetchOptions, Page
 from tocsin.metrics_collector.proxy import proxy_of
 from tocsin.metrics_collector.tls import TlsContexts
 from tocsin.model.errors import LimitExceeded, Unreachable
@@ -101,7 +101,7 @@ class AiohttpFetch(Fetch, Exchange):
             async for chunk in answer.content.iter_chunked(_CHUNK):
                 body += chunk
                 if len(body) > limit:
-                    raise LimitExceeded(f"body size limit exceeded: over {limit} bytes")
+                    raise LimitExceeded(f"{TOO_LARGE}: over {limit} bytes")
             names = {name.lower(): value for name, value in answer.headers.items()}
             return Page(answer.status, names, bytes(body))
 

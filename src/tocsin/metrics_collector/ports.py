@@ -139,6 +139,9 @@ class FetchOptions:
 
 
 PLAIN = FetchOptions()
+TOO_LARGE = (
+    "body size limit exceeded"  # how the message begins when a page is longer than its limit
+)
 
 
 class Fetch(Protocol):

@@ -1,8 +1,9 @@
 """From a target's answer to what is stored: the pure part of scraping.
 
 Each scrape gives the page's samples under the target's labels, staleness markers for what
-vanished, and the five series about the scrape itself. A page that breaks a limit or the
-grammar fails as a whole: `up` is 0 and every series of the target ends.
+vanished, and the five series about the scrape itself (eight where the job asks for them). A
+page that breaks a limit or the grammar fails as a whole: `up` is 0 and every series of the
+target ends.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ from tocsin.metrics_collector.exposition import PageParser, PageSamples
 from tocsin.metrics_collector.known_series import KnownSeries, Samples
 from tocsin.metrics_collector.negotiation import is_openmetrics
 from tocsin.metrics_collector.page_shape import Places
-from tocsin.metrics_collector.ports import Page
+from tocsin.metrics_collector.ports import TOO_LARGE, Page
 from tocsin.metrics_collector.relabel import relabel
 from tocsin.metrics_collector.target import Target, check_labels, with_target_labels
+from tocsin.metrics_collector.timed_ends import TimedEnds
 from tocsin.model.errors import InvalidInput
 from tocsin.model.labels import METRIC_NAME, Labels
 from tocsin.model.output import Batch, Output
@@ -32,6 +34,7 @@ REPORT_NAMES = (
     "scrape_samples_post_metric_relabeling",
     "scrape_series_added",
 )
+EXTRA_NAMES = ("scrape_timeout_seconds", "scrape_sample_limit", "scrape_body_size_bytes")
 _SPARE = 1000  # series a target may have shown before and no longer, until they are forgotten
 _HTTP_REASONS = {401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 500: "Server Error"}
 
@@ -85,12 +88,16 @@ class _Plan:
 
 @dataclass(frozen=True, slots=True)
 class _Counts:
-    """What is told about a scrape: samples scraped, left by relabelling, of new series."""
+    """What is told about a scrape: samples scraped, left by relabelling, of new series.
+
+    `body` is the size of the page in bytes, -1 when it was too large.
+    """
 
     up: float = 0.0
     scraped: int = 0
     kept: int = 0
     added: int = 0
+    body: int = 0
 
 
 class TargetSeries:
@@ -103,10 +110,11 @@ class TargetSeries:
         self._labels: list[Labels | None] = []  # None: a rule drops the series
         self._output = Output(f"scrape/{target.key}")
         self._plan: _Plan | None = None
-        names = ({METRIC_NAME: name} for name in REPORT_NAMES)
-        reports = tuple(target.labels.merged(name) for name in names)
+        names = (*REPORT_NAMES, *(EXTRA_NAMES if target.extra else ()))
+        reports = tuple(target.labels.merged({METRIC_NAME: name}) for name in names)
         self._reports = Output(f"scrape/{target.key}/report")
         self._report_labels = reports
+        self._timed = TimedEnds(f"scrape/{target.key}/timed")
         self._seen: frozenset[Labels] = frozenset()
 
     def take(self, page: Page, *, took: timedelta) -> Scraped:
@@ -124,25 +132,27 @@ class TargetSeries:
         except InvalidInput as error:
             self._forget()
             return self.fail(str(error), took=took)
-        return self._stored(found, plan, took)
+        return self._stored(found, plan, took, body=len(page.body))
 
     def fail(self, error: str, *, took: timedelta) -> Scraped:
         """Return what a failed scrape gives: an end to every series, and `up` 0."""
-        ended = self._output.end()
+        ends = (self._output.end(), self._timed.end())
         self._seen = frozenset()
         self._plan = None
-        report = self._report(_Counts(), took)
-        return Scraped(tuple(b for b in (ended, report) if b is not None), error=error)
+        body = -1 if error.startswith(TOO_LARGE) else 0
+        report = self._report(_Counts(body=body), took)
+        return Scraped(tuple(b for b in (*ends, report) if b is not None), error=error)
 
     def adopt(self, before: TargetSeries) -> None:
         """Go on with the series of the same target as it was before a reload."""
         self._output = before._output
         self._reports = before._reports
+        self._timed = before._timed
         self._seen = before._seen
 
     def end(self) -> tuple[Batch, ...]:
         """Return the end of every series, those about the scrape too: the target is gone."""
-        ends = (self._output.end(), self._reports.end())
+        ends = (self._output.end(), self._timed.end(), self._reports.end())
         return tuple(batch for batch in ends if batch is not None)
 
     def _planned(self, found: PageSamples) -> _Plan:
@@ -188,17 +198,24 @@ class TargetSeries:
         self._labels.clear()
         self._plan = None
 
-    def _stored(self, found: PageSamples, plan: _Plan, took: timedelta) -> Scraped:
+    def _stored(self, found: PageSamples, plan: _Plan, took: timedelta, *, body: int) -> Scraped:
         values = found.values if plan.positions is None else found.values[plan.positions]
         batch = self._output.write(plan.labels, values)
         timed = None if plan.timed is None else _timed(found, plan.series, plan.timed)
+        ended = self._ended(plan)
         count = len(found.numbers)
-        report = self._report(_Counts(1.0, count, plan.kept, self._added(plan)), took)
+        report = self._report(_Counts(1.0, count, plan.kept, self._added(plan), body), took)
         if len(self._labels) > 2 * count + _SPARE:
             self._forget()
-        batches = tuple(b for b in (batch, report) if b is not None)
+        batches = tuple(b for b in (batch, ended, report) if b is not None)
         duplicates = plan.kept - len(plan.labels) - len(plan.series.labels)
         return Scraped(batches, timed, found.metadata, found.exemplars, duplicates)
+
+    def _ended(self, plan: _Plan) -> Batch | None:
+        """Return the end of series with times of their own that are gone, if they are tracked."""
+        if plan is self._plan or not self._target.track:
+            return None
+        return self._timed.write(plan.series.labels, beside=plan.labels)
 
     def _made(self, numbers: list[int], given: list[int]) -> _Plan:
         """Return how to store a page; O(samples), and all labels must be known."""
@@ -236,6 +253,10 @@ class TargetSeries:
             float(counts.kept),
             float(counts.added),
         ]
+        if self._target.extra:
+            target = self._target
+            limit, body = float(target.limits.samples), float(counts.body)
+            values += [target.timeout.total_seconds(), limit, body]
         return self._reports.write(self._report_labels, values)
 
 

@@ -53,9 +53,10 @@ class Limits:
 class Target:
     """One target. Equal targets are scraped alike; `key` is unique within the tenant.
 
-    `authorization` is the value of that header, None for none; `more` are further headers.
-    `fallback` is the format of an answer that does not tell its own. `rules` rewrite the labels
-    of its series. `refused` says why it is not scraped at all, "" when it is.
+    `track` ends series with times of their own when they are gone, `extra` adds three series about
+    the scrape. `authorization` is the value of that header, None for none; `more` are further
+    headers. `fallback` is the format of an answer that does not tell its own. `rules` rewrite
+    the labels of its series. `refused` says why it is not scraped at all, "" when it is.
     """
 
     job: str
@@ -66,6 +67,8 @@ class Target:
     discovered: Labels
     honor_labels: bool = False
     honor_timestamps: bool = True
+    track: bool = False
+    extra: bool = False
     compress: bool = True
     limits: Limits = field(default_factory=Limits)
     options: FetchOptions = field(default_factory=FetchOptions)
@@ -166,6 +169,8 @@ class Job:
             discovered=discovered,
             honor_labels=self.config.honor_labels,
             honor_timestamps=self.config.honor_timestamps,
+            track=self.config.track_timestamps_staleness,
+            extra=bool(self.config.extra_scrape_metrics),
             compress=self.config.enable_compression,
             limits=self._limits,
             options=self._options,

@@ -247,8 +247,6 @@ def test_what_is_not_built_is_told_and_the_rest_of_the_file_counts(tmp_path: Pat
         "prom/prometheus.yml:6:29: scrape_native_histograms has no effect: "
         "native histograms are not scraped",
         f"prom/prometheus.yml:10:28: kubernetes_sd_configs is not built: {use}{missing}",
-        "prom/prometheus.yml:12:27: extra_scrape_metrics has no effect: "
-        "the series scrape_timeout_seconds and so on are not stored",
         "prom/prometheus.yml:14:16: a proxy by socks5 is not built: http and https are" + out,
         "prom/prometheus.yml:17:24: PrometheusProto has no effect: text formats are asked for",
         "prom/prometheus.yml:19:22: dns_sd_configs of type SRV is not built: use type A or AAAA "
@@ -288,6 +286,14 @@ def test_formats_and_schemes_of_global_are_handed_down(tmp_path: Path) -> None:
     assert names.scrape_protocols == ["PrometheusProto", "OpenMetricsText1.0.0"]
     assert names.metric_name_validation_scheme == "utf8"
     assert names.metric_name_escaping_scheme == ""
+    assert [job.extra_scrape_metrics for job in (pods, names)] == [True, None]
+
+
+def test_extra_series_of_global_are_handed_down(tmp_path: Path) -> None:
+    text = "global: {extra_scrape_metrics: true}\nscrape_configs:\n  - job_name: a\n"
+    text += "  - {job_name: b, extra_scrape_metrics: false}\n"
+    jobs = only(load(write(tmp_path, text), environ={})).metrics.scrape_configs
+    assert [job.extra_scrape_metrics for job in jobs] == [True, False]
 
 
 def test_otlp_of_the_file_counts(tmp_path: Path) -> None:

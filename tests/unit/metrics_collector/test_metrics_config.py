@@ -222,9 +222,7 @@ def test_what_has_no_effect_is_said(name: str) -> None:
 
 
 def test_what_changes_nothing_is_not_worth_a_word() -> None:
-    keys = {
-        name: False for name in WITHOUT_EFFECT if name.startswith(("scrape_n", "conv", "extra"))
-    }
+    keys = {name: False for name in WITHOUT_EFFECT if name.startswith(("scrape_n", "conv"))}
     assert notes_on_metrics(config(job("web:80", **keys))) == []
 
 
