@@ -516,6 +516,8 @@ async def test_the_query_page_shows_what_an_expression_gives_now(house: House) -
     assert "1 samples" in matrix.shown
     text = await house.page("/ui/graph?expr=%22word%22", cookie)
     assert "string word" in text.shown
+    no_text = await house.page("/ui/graph?expr=%22%5Cxff%22", cookie)
+    assert "string ?" in no_text.shown
     assert "series" not in (await house.page("/ui/graph", cookie)).shown
 
 

@@ -403,6 +403,24 @@ async def test_a_bug_is_internal_and_tells_no_detail() -> None:
     refused(await api.get("/rules"), 500, "internal", "internal error")
 
 
+@pytest.mark.parametrize(
+    ("path", "query", "shown"),
+    [
+        ("/query", '"a\\xff"', "a\ufffd"),
+        ("/query", 'label_replace(up,"x","a\\xff","","")', "a\ufffd"),
+        ("/format_query", '"a\\xff"', r"a\xff"),
+        ("/parse_query", '"a\\xff"', "a\ufffd"),
+    ],
+)
+async def test_bytes_that_are_no_text_are_shown_as_such(path: str, query: str, shown: str) -> None:
+    assert shown in str(await Api().data(path, query=query, time=START))
+
+
+async def test_bytes_that_are_no_text_are_shown_in_errors_too() -> None:
+    got = await Api().get("/query", query='up{__name__="\\xff"}')
+    refused(got, 400, "bad_data", 'metric name must not be set twice: "up" or "\\xff"')
+
+
 async def test_a_query_ends_when_the_caller_goes_away() -> None:
     gone: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
     begun, ended = asyncio.Event(), asyncio.Event()

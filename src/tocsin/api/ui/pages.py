@@ -238,7 +238,11 @@ def row(view: AlertView, now: datetime) -> Row:
 
 
 def _rows(ran: Ran) -> list[tuple[str, str]]:
-    return values_of(ran.result.value)
+    """Return the rows of an answer; bytes of a query that are no UTF-8 show as `?`."""
+    return [
+        (name.encode(errors="replace").decode(), value.encode(errors="replace").decode())
+        for name, value in values_of(ran.result.value)
+    ]
 
 
 def values_of(answer: Answer) -> list[tuple[str, str]]:
