@@ -12,7 +12,7 @@ import asyncio
 import base64
 import binascii
 import re
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
@@ -131,7 +131,16 @@ class Dialect:
     fault: Fault
 
 
-_Routes = tuple[Dialect, list[tuple[Endpoint, Route]]]
+_Exact = dict[tuple[str, str], Endpoint]  # by method and path
+
+
+@dataclass(frozen=True, slots=True)
+class _Routes:
+    """The routes of a dialect; those whose path is one text are found at once."""
+
+    dialect: Dialect
+    compiled: list[tuple[Endpoint, Route]]
+    exact: _Exact
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +171,7 @@ class Door:
     def __post_init__(self) -> None:
         """Compile routes; the longest prefix is tried first."""
         by_prefix = sorted(self.dialects, key=lambda d: len(d.prefix), reverse=True)
-        self._routes = [(d, [_compiled(d, e) for e in d.endpoints]) for d in by_prefix]
+        self._routes = [_routes_of(dialect) for dialect in by_prefix]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request (ASGI 3)."""
@@ -182,7 +191,8 @@ class Door:
             path, named = _split_tenant(_normal_path(request, self.prefix))
             request.state.root = self.prefix
             request.state.mount = self.prefix if named is None else f"{self.prefix}/t/{named}"
-            dialect, routes = self._dialect(path)
+            routes = self._dialect(path)
+            dialect = routes.dialect
             endpoint = _match(routes, request, path)
             if endpoint is None:
                 return Response(status_code=200, headers=_preflight(request))
@@ -202,9 +212,10 @@ class Door:
             return (dialect.fault if dialect else _plain)(request, Refusal(500, "internal error"))
 
     def _dialect(self, path: str) -> _Routes:
-        for dialect, routes in self._routes:
-            if path == dialect.prefix or path.startswith(dialect.prefix + "/"):
-                return dialect, routes
+        for routes in self._routes:
+            prefix = routes.dialect.prefix
+            if path == prefix or path.startswith(prefix + "/"):
+                return routes
         raise Refusal(404, "not found")
 
     def _admit(self, request: Request, endpoint: Endpoint, named: str | None) -> Call:
@@ -324,22 +335,34 @@ def accepts_json(request: Request) -> bool:
     return not accept or bool(offered & {"*/*", "application/*", "application/json"})
 
 
-def _compiled(dialect: Dialect, endpoint: Endpoint) -> tuple[Endpoint, Route]:
-    route = Route(dialect.prefix + endpoint.path, _never, methods=list(endpoint.methods))
-    return endpoint, route
+def _routes_of(dialect: Dialect) -> _Routes:
+    compiled = [
+        (endpoint, Route(dialect.prefix + endpoint.path, _never, methods=list(endpoint.methods)))
+        for endpoint in dialect.endpoints
+    ]
+    exact: _Exact = {}
+    for endpoint, route in compiled:
+        for method in route.methods or ():
+            scope = {"type": "http", "method": method, "path": route.path, "root_path": ""}
+            found = (e for e, other in compiled if other.matches(scope)[0] is Match.FULL)
+            if "{" not in route.path and next(found) is endpoint:
+                exact[method, route.path] = endpoint
+    return _Routes(dialect, compiled, exact)
 
 
 async def _never(request: Request) -> Response:
     raise NotImplementedError("endpoints are called by the Door, never by Starlette")
 
 
-def _match(
-    routes: Iterable[tuple[Endpoint, Route]], request: Request, path: str
-) -> Endpoint | None:
+def _match(routes: _Routes, request: Request, path: str) -> Endpoint | None:
     """Return who answers `path`, None for a CORS preflight. Raises Refusal(404 or 405)."""
+    exact = routes.exact.get((request.method, path))
+    if exact is not None:
+        request.scope["path_params"] = {}
+        return exact
     scope = {**request.scope, "path": path, "root_path": ""}
     allowed: list[str] = []
-    for endpoint, route in routes:
+    for endpoint, route in routes.compiled:
         found, extra = route.matches(scope)
         if found is Match.FULL:
             request.scope["path_params"] = extra["path_params"]

@@ -99,7 +99,10 @@ class Receiver:
         self._senders.pop(tenant, None)
 
     def _sender(self, tenant: TenantId) -> _Sender:
-        return self._senders.setdefault(tenant, _Sender())
+        found = self._senders.get(tenant)
+        if found is None:
+            found = self._senders[tenant] = _Sender()
+        return found
 
     async def _take(self, tenant: TenantId, body: bytes, version: Version) -> Written:
         sender = self._sender(tenant)

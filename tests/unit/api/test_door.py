@@ -59,6 +59,7 @@ FAILURES = {
     "unreachable": Unreachable("gone"),
     "bug": RuntimeError("secret detail"),
     "refusal": Refusal(418, "teapot"),
+    "never": Refusal(410, "the pattern came first"),
 }
 
 
@@ -91,6 +92,7 @@ class House:
             Endpoint("/read", ("GET",), Permission.READ, tell_tenant),
             Endpoint("/post", ("POST",), Permission.POST_ALERTS, swallow),
             Endpoint("/fail/{how}", ("GET",), Permission.READ, fail),
+            Endpoint("/fail/never", ("GET", "PUT"), Permission.READ, tell_tenant),
         )
         tokens = TokenTable(Credential(digest(p.name), p) for p in people)
         self.door = Door(
@@ -247,6 +249,12 @@ async def test_missing_paths_and_wrong_methods_speak_the_dialect() -> None:
     assert (missing.status, missing.headers["x-dialect"]) == (404, "one")
     assert (wrong.status, wrong.headers["allow"]) == (405, "GET")
     assert (await house.get("/two")).status == 404
+
+
+async def test_the_first_route_that_fits_answers() -> None:
+    house = House()
+    assert (await house.get("/one/fail/never", "reader")).status == 410
+    assert (await house.ask("PUT", "/one/fail/never", "reader")).status == 200
 
 
 async def test_a_prefix_is_taken_off_and_asked_for() -> None:
