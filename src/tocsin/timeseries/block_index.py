@@ -21,6 +21,7 @@ from tocsin.model.labels import Labels
 from tocsin.model.matchers import Matcher, MatchOp
 from tocsin.timeseries.block_codec import BadBlock, Coder, Decoder, Ints
 from tocsin.timeseries.postings import Mask, SeriesIds
+from tocsin.timeseries.sorting import in_order
 
 Numbers: TypeAlias = npt.NDArray[np.int32]
 Index: TypeAlias = tuple[Sequence[bytes], Ints, Numbers]  # texts, counts, refs
@@ -207,7 +208,7 @@ def encoded(text: str) -> bytes:
 
 def index_of(series: Sequence[Labels]) -> Index:
     """Return texts, counts and refs of label sets that stand in label order."""
-    texts = sorted({text for labels in series for pair in labels.pairs for text in pair})
+    texts = in_order({text for labels in series for pair in labels.pairs for text in pair})
     number = {text: at for at, text in enumerate(texts)}
     counts = np.fromiter((len(labels.pairs) for labels in series), np.int64, len(series))
     flat = (number[text] for labels in series for pair in labels.pairs for text in pair)

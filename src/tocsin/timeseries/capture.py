@@ -30,14 +30,15 @@ from tocsin.timeseries.postings import SeriesIds
 from tocsin.timeseries.retention import Window, window_of
 from tocsin.timeseries.selection import Selection
 from tocsin.timeseries.single import SingleSeries
+from tocsin.timeseries.sorting import in_order
 from tocsin.timeseries.work import REST, Work
 
 Single: TypeAlias = tuple[int, Times, Values]
 Counts: TypeAlias = npt.NDArray[np.int64]
 
 _EVER = int(np.iinfo(np.int64).min)
-_STEP = 500  # groups between two rests: some milliseconds
-_SERIES_STEP = 5000  # series between two rests
+_STEP = 50  # groups between two rests: some milliseconds
+_SERIES_STEP = 2000  # series between two rests
 _AT_ONCE = 8 << 20  # samples put together at a time: 64 MiB
 
 
@@ -177,7 +178,7 @@ class Capture:
         groups = [_within(each.rows, window) for each in self.groups]
         singles = [_single_within(each, window) for each in self.singles]
         counts = _counts(groups, singles, size=max(self.labels, default=-1) + 1)
-        sids = sorted(np.flatnonzero(counts).tolist(), key=lambda sid: self.labels[sid].pairs)
+        sids = in_order(np.flatnonzero(counts).tolist(), lambda sid: self.labels[sid].pairs)
         ordered = np.asarray(sids, np.int32)
         heaps = np.cumsum(counts[ordered]) // _AT_ONCE
         for part in np.split(ordered, np.flatnonzero(np.diff(heaps)) + 1):

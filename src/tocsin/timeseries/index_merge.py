@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from tocsin.timeseries.block_codec import Ints, Mask
 from tocsin.timeseries.block_index import BlockIndex, Index
+from tocsin.timeseries.sorting import in_order
 
 Rows: TypeAlias = npt.NDArray[np.void]
 
@@ -50,7 +51,7 @@ def _texts(indexes: Sequence[BlockIndex], kept: Sequence[Mask]) -> tuple[list[by
     for index, mask in zip(indexes, kept, strict=True):
         used = np.unique(index.refs[np.repeat(mask, 2 * index.counts)])
         held.append((used, [index.texts.raw(number) for number in used.tolist()]))
-    texts = sorted(set().union(*(found for _, found in held)))
+    texts = in_order(set[bytes]().union(*(found for _, found in held)))
     number = {text: at for at, text in enumerate(texts)}
     numbered = []
     for index, (used, found) in zip(indexes, held, strict=True):

@@ -124,7 +124,7 @@ class Upkeep:
         capture = Capture(end_ms)
         yield from capture.take(self.head, self._partly)
         self.blocks.prepare()
-        for window in capture.windows(milliseconds(self.options.block_span)):
+        for window in (yield from self._windows(capture)):
             if window.end_ms <= horizon_ms:
                 continue  # too old to be kept, but in a chunk with samples that are not
             covered = Covered(mark, window.start_ms, min(window.end_ms, end_ms))
@@ -180,11 +180,18 @@ class Upkeep:
         if newest_ms is not None:
             capture = Capture(newest_ms + 1)
             yield from capture.take(self.head, self._partly)
-            for window in capture.windows(milliseconds(self.options.block_span)):
+            for window in (yield from self._windows(capture)):
                 order = self._order(About(written_ms=now_ms), target / "blocks")
                 seal = Seal(order, capture, window, self.tombstones.of_head())
                 yield self.workshop.item(Kind.SNAPSHOT, seal.run)
         self.wal.copy_metadata(target / "wal")
+
+    def _windows(self, capture: Capture) -> Generator[Work, None, list[retention.Window]]:
+        """Find out, in another thread, which windows of time were captured."""
+        found: list[retention.Window] = []
+        span_ms = milliseconds(self.options.block_span)
+        yield self.workshop.item(Kind.READ, lambda: found.extend(capture.windows(span_ms)))
+        return found
 
     def _prune(self) -> None:
         if len(self.tombstones):

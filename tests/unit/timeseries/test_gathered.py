@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tocsin.model.labels import Labels
 from tocsin.model.series import Times
+from tocsin.timeseries import sorting
 from tocsin.timeseries.gathered import Gathered, join
+from tocsin.timeseries.sorting import in_order
 
 SERIES = [Labels.of({"__name__": name}) for name in "abc"]
 PIECE = st.dictionaries(st.integers(0, 30), st.floats(allow_nan=False), min_size=1)
+
+
+@given(st.lists(st.integers(0, 99), max_size=200), st.sampled_from([1, 3, 50]))
+def test_sorting_in_runs_gives_what_sorting_gives(items: list[int], run: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sorting, "_RUN", run)
+        assert in_order(items) == sorted(items)
+        assert in_order(items, lambda item: -item) == sorted(items, key=lambda item: -item)
 
 
 def times(samples: dict[int, float]) -> Times:
