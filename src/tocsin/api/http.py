@@ -23,6 +23,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Match, Route
 from starlette.types import Receive, Scope, Send
 
+from tocsin.api.instruments import AccessInstruments, Decision, Login
 from tocsin.model.clock import Clock
 from tocsin.model.errors import InvalidInput, LimitExceeded, NotDurable, Unreachable
 from tocsin.model.tenant import TenantId, tenant_id
@@ -119,6 +120,13 @@ class Refusal(Exception):
         self.headers = dict(headers or {})
 
 
+class OtherTenant(Refusal):
+    """Ends a request for a tenant that the credential does not cover."""
+
+    def __init__(self) -> None:
+        super().__init__(403, "this credential does not cover the tenant asked for")
+
+
 Fault = Callable[[Request, Refusal], Response]
 
 
@@ -166,6 +174,7 @@ class Door:
     clock: Clock
     ready: Callable[[], bool]
     prefix: str = ""
+    instruments: AccessInstruments = field(default_factory=AccessInstruments)
     _routes: list[_Routes] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -191,6 +200,7 @@ class Door:
             path, named = _split_tenant(_normal_path(request, self.prefix))
             request.state.root = self.prefix
             request.state.mount = self.prefix if named is None else f"{self.prefix}/t/{named}"
+            request.state.named = self._known(named)
             routes = self._dialect(path)
             dialect = routes.dialect
             endpoint = _match(routes, request, path)
@@ -200,6 +210,9 @@ class Door:
             if endpoint.permission is Permission.OPERATE:
                 now, allowed = self.clock.now(), AuditOutcome.ALLOWED
                 self.trail(audited(request, call.principal, at=now, outcome=allowed))
+                self.instruments.privileged(
+                    call.principal.tenant, f"{request.method} {endpoint.path}"
+                )
             return await endpoint.handle(call)
         except Refusal as refusal:
             return (dialect.fault if dialect else _plain)(request, refusal)
@@ -230,7 +243,9 @@ class Door:
             _require(principal, endpoint.permission)
         except Refusal as refusal:
             self._audit_denial(request, refusal, principal)
+            self._count_denial(request, refusal, principal)
             raise
+        self.instruments.decided(tenant, Decision.ALLOW)
         request.state.principal = principal
         return Call(request, principal, tenant)
 
@@ -264,12 +279,12 @@ class Door:
         if principal.role is Role.OWNER:
             return self._owner_tenant(wanted)
         if any(name != principal.tenant for name in wanted):
-            raise Refusal(403, "this credential does not cover the tenant asked for")
+            raise OtherTenant
         return principal.tenant
 
     def _owner_tenant(self, wanted: set[str]) -> TenantId | None:
         if len(wanted) > 1 or not wanted <= self.access.tenants:
-            raise Refusal(403, "this credential does not cover the tenant asked for")
+            raise OtherTenant
         if wanted:
             return tenant_id(wanted.pop())
         return next(iter(self.access.tenants)) if len(self.access.tenants) == 1 else None
@@ -277,6 +292,19 @@ class Door:
     def _audit_denial(self, request: Request, refusal: Refusal, principal: Principal) -> None:
         now, denied = self.clock.now(), AuditOutcome.DENIED
         self.trail(audited(request, principal, at=now, outcome=denied, reason=refusal.message))
+
+    def _count_denial(self, request: Request, refusal: Refusal, principal: Principal) -> None:
+        """Count a denial under the tenant of the credential, else under the one at the address."""
+        tenant = principal.tenant or request.state.named
+        self.instruments.decided(tenant, Decision.DENY)
+        if isinstance(refusal, OtherTenant) and principal.tenant is not None:
+            self.instruments.crossed(principal.tenant)
+        if principal is NOBODY and "authorization" in request.headers:
+            self.instruments.login(tenant, Login.FAILURE, address=source_of(request))
+
+    def _known(self, named: str | None) -> TenantId | None:
+        """Return the tenant a path names, None when there is none of the name."""
+        return TenantId(named) if named in self.access.tenants else None
 
 
 def audited(
@@ -290,9 +318,14 @@ def audited(
         action=request.method,
         object=request.url.path,
         outcome=outcome,
-        source=request.client.host if request.client else "",
+        source=source_of(request),
         reason=reason,
     )
+
+
+def source_of(request: Request) -> str:
+    """Return the address a request came from, "" when it is not known."""
+    return request.client.host if request.client else ""
 
 
 def _require(principal: Principal, permission: Permission) -> None:

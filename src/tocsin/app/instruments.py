@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from tocsin.security.audit import AuditEvent, Trail
 from tocsin.telemetry.metrics import Registry
 from tocsin.timeseries.tenant_store import TenantStats
 
@@ -57,6 +58,25 @@ class ConfigInstruments:
         self.state = replace(self.state, successful=False)
         for good in self._good:
             good.set(0)
+
+
+class AuditInstruments:
+    """Events of the audit trail, by tenant; an empty tenant is nobody's, or the platform's."""
+
+    def __init__(self, registry: Registry) -> None:
+        """Register the counter; once per registry."""
+        self._events = registry.counter(
+            "audit_events_total", "Events written to the audit trail.", ("tenant",)
+        )
+
+    def counted(self, trail: Trail) -> Trail:
+        """Return a trail that counts what `trail` has taken."""
+
+        def take(event: AuditEvent) -> None:
+            trail(event)
+            self._events.labels(event.tenant).inc()
+
+        return take
 
 
 class StoreGauges:

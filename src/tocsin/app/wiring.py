@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tocsin.api.alertmanager import AlertmanagerApi, BuildInfo
 from tocsin.api.http import Door
+from tocsin.api.instruments import AccessInstruments, Pseudonyms
 from tocsin.api.otlp import OtlpApi
 from tocsin.api.prometheus_admin import AdminApi
 from tocsin.api.service import Reload, Service
@@ -23,7 +24,12 @@ from tocsin.app.access import access_of
 from tocsin.app.ad_hoc import AdHoc
 from tocsin.app.backend_proxy import proxied
 from tocsin.app.clock import SystemClock
-from tocsin.app.instruments import ConfigInstruments, QueryInstruments, StoreGauges
+from tocsin.app.instruments import (
+    AuditInstruments,
+    ConfigInstruments,
+    QueryInstruments,
+    StoreGauges,
+)
 from tocsin.app.pipeline import House, Outside, assemble
 from tocsin.app.prometheus_dialect import Shown, prometheus_dialect
 from tocsin.app.rule_uploads import RuleUploads
@@ -166,6 +172,9 @@ def _door(config: Config, house: House, hooks: Hooks, rooms: Rooms) -> Door:
     """Put every dialect behind one door."""
     clock, started_at = rooms.clock, rooms.clock.now()
     sessions = Sessions(lambda: secrets.token_urlsafe(32))
+    trail = AuditInstruments(rooms.registry).counted(write_audit)
+    pseudonyms = Pseudonyms(secrets.token_bytes(32))
+    instruments = AccessInstruments(rooms.registry.collectors, pseudonym=pseudonyms.of)
     build = BuildInfo(ALERTMANAGER_VERSION, revision=f"tocsin-{VERSION}")
     alertmanager = AlertmanagerApi(
         alerts=house.alerts,
@@ -182,12 +191,13 @@ def _door(config: Config, house: House, hooks: Hooks, rooms: Rooms) -> Door:
         sessions,
         access=lambda: door.access,
         queries=rooms.queries,
-        trail=write_audit,
+        trail=trail,
         clock=clock,
+        instruments=instruments,
     )
     prefix = route_prefix_of(config.server)
     rest = RestApi(rooms.stores.deliveries, rooms.stores.incidents).dialect()
-    rules = RuleUploadApi(rooms.uploads, write_audit, clock)
+    rules = RuleUploadApi(rooms.uploads, trail, clock)
     door = Door(
         dialects=(
             *alertmanager.dialects(),
@@ -199,10 +209,11 @@ def _door(config: Config, house: House, hooks: Hooks, rooms: Rooms) -> Door:
         ),
         access=access_of(config),
         sessions=sessions,
-        trail=write_audit,
+        trail=trail,
         clock=clock,
         prefix=prefix,
         ready=hooks.ready,
+        instruments=instruments,
     )
     return door
 

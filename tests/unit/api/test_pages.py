@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 
 import pytest
 from asgi import Answered, ask
+from prometheus_client import CollectorRegistry
 
 from tocsin.alert_manager.alerts import Alerts
 from tocsin.alert_manager.config import (
@@ -24,6 +25,7 @@ from tocsin.alert_manager.config import (
 from tocsin.alert_manager.fakes import MemoryLog, MemorySnapshots
 from tocsin.alert_manager.views import AlertView
 from tocsin.api.http import SESSION_COOKIE, Access, Door
+from tocsin.api.instruments import AccessInstruments
 from tocsin.api.queries import AtOnce
 from tocsin.api.ui.pages import FORM_LIMIT, MOST_ROWS, Pages, row
 from tocsin.model.alert import Alert, AlertState
@@ -106,6 +108,7 @@ class House:
             Labels.of({"__name__": "load", "instance": "<b>"}),
             [(round(T0.timestamp() * 1000) - 1000, 0.5)],
         )
+        self.registry = CollectorRegistry()
         pages = Pages(
             alerts,
             self.sessions,
@@ -113,6 +116,7 @@ class House:
             AtOnce(Engine(series), self.clock),
             self.trail.append,
             self.clock,
+            instruments=AccessInstruments(self.registry),
         )
         self.door = Door(
             dialects=(pages.dialect(),),
@@ -551,3 +555,16 @@ async def test_an_alert_of_no_pack_has_no_runbook(house: House) -> None:
     got = await house.get("/ui/runbooks/Nothing")
     assert got.status == 404
     assert b"no rule pack has an alert of this name" in got.body
+
+
+async def test_sign_ins_are_counted_for_the_tenant_they_concern(house: House) -> None:
+    await house.login("/ui/login", "token of reader-a")
+    await house.login("/t/b/ui/login", "wrong")
+    await house.login("/t/nosuch/ui/login", "wrong")
+    found = {
+        (s.labels["tenant"], s.labels["outcome"]): s.value
+        for family in house.registry.collect()
+        for s in family.samples
+        if s.name == "auth_login_attempts_total"
+    }
+    assert found == {("a", "success"): 1, ("b", "failure"): 1, ("", "failure"): 1}

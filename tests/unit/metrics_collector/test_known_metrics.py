@@ -66,7 +66,7 @@ def test_an_entry_says_what_it_is(entry: MetricEntry) -> None:
     assert all(NAME.fullmatch(label) and label != "tenant" for label in entry.labels)
     assert entry.help
     assert entry.source
-    assert entry.help.endswith(".")
+    assert entry.help.endswith((".", "…"))
 
 
 UNITS = {"_timestamp_seconds": Unit.TIMESTAMP, "_bytes": Unit.BYTES, "_ratio": Unit.RATIO}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib.resources
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, assert_never
 from urllib.parse import parse_qs, urlsplit
@@ -30,7 +30,9 @@ from tocsin.api.http import (
     Refusal,
     audited,
     mount_of,
+    source_of,
 )
+from tocsin.api.instruments import AccessInstruments, Login
 from tocsin.api.queries import AdHocQueries, Instant, Ran
 from tocsin.api.ui.runbooks import runbook_page
 from tocsin.model.alert import AlertState
@@ -87,6 +89,7 @@ class Pages:
     trail: Trail
     clock: Clock
     secure_cookies: bool = False
+    instruments: AccessInstruments = field(default_factory=AccessInstruments)
 
     def dialect(self) -> Dialect:
         """Return the routes."""
@@ -179,9 +182,12 @@ class Pages:
             self.trail(
                 audited(call.request, NOBODY, at=now, outcome=failed, reason="unknown token")
             )
+            named = call.request.state.named
+            self.instruments.login(named, Login.FAILURE, address=source_of(call.request))
             page = self._page(call.request, "login.html", problem="This token is not known.")
             page.status_code = 401
             return page
+        self.instruments.login(principal.tenant, Login.SUCCESS)
         home = call.root if principal.tenant is None else f"{call.root}/t/{principal.tenant}"
         answer = RedirectResponse(f"{home}/ui", status_code=303)
         answer.set_cookie(
