@@ -120,7 +120,7 @@ class MetricsCollector:
         """Return every metric with its present values."""
         for metric in self._registry.collect():
             if not metric.name.endswith("_created"):
-                yield _family(metric, self._shared)
+                yield family_of(metric, self._shared)
 
     def _child(self, kind: Callable[..., M], name: str, labels: Mapping[str, object]) -> M:
         """Return the series of a metric; a metric that is unknown takes these label names."""
@@ -195,7 +195,8 @@ def _unlike(entry: MetricEntry, kind: str, labelnames: Sequence[str]) -> Iterato
         yield f"the catalogue has the labels {', '.join(missing)}"
 
 
-def _family(metric: Metric, shared: Labels) -> Family:
+def family_of(metric: Metric, shared: Labels) -> Family:
+    """Return a family of prometheus_client as ours, its series with the `shared` labels."""
     samples = tuple(
         (shared.merged({**sample.labels, METRIC_NAME: sample.name}), float(sample.value))
         for sample in metric.samples

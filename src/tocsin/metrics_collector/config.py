@@ -139,6 +139,19 @@ class SystemMetricsConfig(Section, frozen=True, kw_only=True):
     """The label `instance`; empty: the name of the host."""
 
 
+class SelfMetricsConfig(Section, frozen=True, kw_only=True):
+    """What Tocsin says of itself: of this tenant, and of the process; never of another tenant."""
+
+    enabled: bool = False
+    """Collect it for this tenant; the rule packs `tocsin` and `security` read it."""
+    interval: Duration = duration("15s")
+    """How often."""
+    job: str = "tocsin"
+    """The label `job`."""
+    instance: str = ""
+    """The label `instance`; empty: the name of the host."""
+
+
 class MetricsConfig(Section, frozen=True, kw_only=True):
     """What a tenant collects (the metric stage's part of a tenant)."""
 
@@ -150,6 +163,8 @@ class MetricsConfig(Section, frozen=True, kw_only=True):
     """Scrape jobs, as in prometheus.yml."""
     system_metrics: SystemMetricsConfig = msgspec.field(default_factory=SystemMetricsConfig)
     """Metrics of this machine."""
+    self_metrics: SelfMetricsConfig = msgspec.field(default_factory=SelfMetricsConfig)
+    """Tocsin's own metrics."""
     collector_interval: Duration = duration("5s")
     """How often metrics of this process (`MetricsCollector`) are stored."""
     otlp: OtlpConfig = msgspec.field(default_factory=OtlpConfig)
@@ -164,6 +179,7 @@ def check_metrics(config: MetricsConfig) -> list[Finding]:
             (("scrape_interval",), config.scrape_interval),
             (("scrape_timeout",), config.scrape_timeout),
             (("system_metrics", "interval"), config.system_metrics.interval),
+            (("self_metrics", "interval"), config.self_metrics.interval),
             (("collector_interval",), config.collector_interval),
         )
         if value < _SHORTEST

@@ -15,6 +15,7 @@ from functools import partial
 from tocsin.metrics_collector.config import MetricsConfig
 from tocsin.metrics_collector.discovery import Discoverer
 from tocsin.metrics_collector.instruments import MetricInstruments
+from tocsin.metrics_collector.own import OwnMetrics
 from tocsin.metrics_collector.pools import (
     Discoverers,
     DiscoveryKey,
@@ -90,6 +91,7 @@ class Collector:
         """The stage's own metrics, shared with what receives samples."""
         self._host = host or PsutilHost()
         self._lookouts = Lookouts(fetch, files or DiskFiles(), resolver or SystemResolver())
+        self._own = OwnMetrics(registry, clock)
         self.process = process or ProcessMetrics()
         self._tenants: dict[TenantId, _Tenant] = {}
         self._locks: dict[TenantId, asyncio.Lock] = {}
@@ -171,6 +173,10 @@ class Collector:
         if config.system_metrics.enabled:
             make = partial(HostSource, config.system_metrics, store, self._host)
             wanted["system", config.system_metrics] = make
+        if config.self_metrics.enabled:
+            own = self._own.share(tenant)
+            make = partial(HostSource, config.self_metrics, store, own, name="self")
+            wanted["self", config.self_metrics] = make
         for pool in state.pools.values():
             for target in pool.pool.targets.values():
                 wanted[target] = partial(TargetSource, target, store, self._fetch)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from tocsin.metrics_collector.config import SystemMetricsConfig
+from tocsin.metrics_collector.config import SelfMetricsConfig, SystemMetricsConfig
 from tocsin.metrics_collector.instruments import MetricInstruments
 from tocsin.metrics_collector.ports import Family, Fetch, Host, SampleSink
 from tocsin.metrics_collector.process import ProcessMetrics, flattened
@@ -193,9 +193,9 @@ class TargetSource(Source):
 
 @dataclass(slots=True)
 class HostSource(Source):
-    """The machine this process runs on, for one tenant."""
+    """The machine this process runs on, or the process itself, for one tenant."""
 
-    config: SystemMetricsConfig
+    config: SystemMetricsConfig | SelfMetricsConfig
     store: Store
     host: Host
     name: str = "system"
@@ -213,7 +213,7 @@ class HostSource(Source):
     @property
     def identity(self) -> str:
         """Return the job and instance of the host."""
-        return f"system/{self._scope}"
+        return f"{self.name}/{self._scope}"
 
     def adopt(self, before: Source) -> None:
         """Go on with the host's series."""

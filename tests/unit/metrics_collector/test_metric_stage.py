@@ -411,3 +411,17 @@ async def test_a_bug_in_discovery_does_not_end_it(street: Street) -> None:
     failures = registry.collectors.get_sample_value("tocsin_collection_failures_total", labels)
     assert failures is not None
     assert failures >= 3
+
+
+async def test_a_tenant_that_asks_for_it_collects_what_tocsin_says_of_it(street: Street) -> None:
+    await street.stage.start(ACME, config(JOB, self_metrics={"enabled": True, "instance": "t1"}))
+    await street.stage.start(OTHER, config(JOB))
+    await street.forward(2)
+    found = street.sink.values(
+        ACME, "tocsin_scrapes_total", job="tocsin", instance="t1", outcome="up"
+    )
+    assert found
+    assert found == sorted(found)
+    assert street.sink.values(ACME, "up", job="tocsin", instance="t1")[-1] == 1
+    assert not any(name.startswith("tocsin_") for name in street.sink.names(OTHER))
+    assert street.count("tocsin_samples_collected_total", source="self") > 0
