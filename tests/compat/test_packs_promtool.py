@@ -17,6 +17,7 @@ from tocsin.config_loader.packs import pack_names
 PROMTOOL = shutil.which("promtool")
 
 pytestmark = [
+    pytest.mark.timeout(300),
     pytest.mark.usefixtures("logging_as_before"),
     pytest.mark.skipif(PROMTOOL is None, reason="promtool is not installed"),
 ]

@@ -71,10 +71,10 @@ def parse_pack(name: str, text: str) -> Pack:
 def pack_tests(name: str) -> dict[str, str]:
     """Return the unit tests of a pack, in promtool's format, by file name.
 
-    Each names the rule file as `NAME.yml`, in its own folder.
+    They are `NAME_test.yml` and `NAME.<more>_test.yml`, and name the rule file as `NAME.yml`.
     """
     found = sorted(file.name for file in _TESTS.iterdir() if file.name.endswith(_TEST))
-    mine = (file for file in found if file.partition("_test")[0].partition(".")[0] == name)
+    mine = (file for file in found if file.removesuffix(_TEST).partition(".")[0] == name)
     return {file: (_TESTS / file).read_text(encoding="utf-8") for file in mine}
 
 
