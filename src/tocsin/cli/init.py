@@ -34,23 +34,10 @@ TENANT = """\
       - {{ name: first, role: tenant-admin, sha256: {digest} }}
     system_metrics: {{ enabled: true, interval: 5s }}
     evaluation_interval: 5s
-    groups:
-      - name: host
-        rules:
-          - alert: HostMemoryLow
-            expr: node_memory_MemAvailable_bytes / node_memory_MemTotal_bytes < 0.05
-            for: 1m
-            labels: {{ severity: critical }}
-            annotations:
-              summary: >-
-                {{{{ $labels.instance }}}} has
-                {{{{ $value | humanizePercentage }}}} of its memory left
-          - alert: HostDiskFull
-            expr: node_filesystem_avail_bytes / node_filesystem_size_bytes < 0.05
-            for: 5m
-            labels: {{ severity: warning }}
-            annotations:
-              summary: "{{{{ $labels.mountpoint }}}} on {{{{ $labels.instance }}}} is nearly full"
+    # Rules for hosts and services, with their thresholds and runbooks: `tocsin packs show system`.
+    # To change a number: - {{ name: system, set: {{ disk_free_ratio: 0.1 }} }}
+    rule_packs:
+      - system
     alertmanager:
       route:
         receiver: team

@@ -394,8 +394,8 @@ def test_validate_tells_of_targets_that_are_down_and_rules_that_fail(
         f'        static_configs: [{{ targets: ["127.0.0.1:{dead}"] }}]\n',
     )
     deployment.edit(
-        "      - name: host\n        rules:\n",
-        "      - name: host\n        rules:\n"
+        "    rule_packs:\n      - system\n",
+        "    groups:\n      - name: host\n        rules:\n"
         f"          - {{ alert: Broken, expr: '{AMBIGUOUS}' }}\n",
     )
     deployment.edit(

@@ -46,7 +46,8 @@ def test_the_single_tenant_example_works_alone_in_a_folder(tmp_path: Path) -> No
     assert (tenant.id, tenant.name) == ("spotify_tenant_1", "spotify_tenant_1")
     assert tenant.metrics.system_metrics.enabled
     assert tenant.metrics.system_metrics.interval == timedelta(seconds=5)
-    assert [(group.file, group.name) for group in tenant.rules] == [("tenant_config.yaml", "host")]
+    assert [group.file for group in tenant.rules] == ["tenant_config.yaml", *["pack:system"] * 3]
+    assert tenant.packs["system"]["disk_free_ratio"].number == 0.1
     assert tenant.external_labels == {"environment": "example"}
     assert loaded.config.server.auth is Auth.NONE
     assert loaded.config.storage.path == str(tmp_path / "data")
