@@ -29,7 +29,7 @@ class Tenancy:
         """Recover a tenant and begin to work for it: receivers first, metrics last."""
         tenant, house = settings.id, self.house
         house.budgets.put(tenant, settings.query)
-        house.otlp.configure(tenant, settings.metrics.otlp)
+        self._receive(settings)
         await house.correlate.start(tenant)
         await house.notify.start(tenant, self.receivers(settings, external_url))
         await house.alerts.start(tenant, settings.alertmanager.engine)
@@ -41,12 +41,17 @@ class Tenancy:
         """Put new settings of a running tenant in force; what is unchanged runs on."""
         tenant, house = settings.id, self.house
         house.budgets.put(tenant, settings.query)
-        house.otlp.configure(tenant, settings.metrics.otlp)
+        self._receive(settings)
         house.notify.reload(tenant, self.receivers(settings, external_url))
         await house.alerts.reload(tenant, settings.alertmanager.engine)
         await house.backends.reload(tenant, settings.backend)
         await self.uploads.put_in_force(tenant, rules_of(settings, external_url))
         await house.metrics.reload(tenant, settings.metrics)
+
+    def _receive(self, settings: TenantSettings) -> None:
+        metrics, ahead = settings.metrics, settings.metrics.max_sample_ahead
+        self.house.received.configure(settings.id, ahead=ahead)
+        self.house.otlp.configure(settings.id, metrics.otlp, ahead=ahead)
 
     async def stop(self, tenant: TenantId) -> None:
         """Stop working for a tenant; what it has stays on disk."""

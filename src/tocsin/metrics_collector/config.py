@@ -167,6 +167,8 @@ class MetricsConfig(Section, frozen=True, kw_only=True):
     """Tocsin's own metrics."""
     collector_interval: Duration = duration("5s")
     """How often metrics of this process (`MetricsCollector`) are stored."""
+    max_sample_ahead: Duration = duration("10m")
+    """How far ahead of the clock a sample may be that comes by remote write or OTLP."""
     otlp: OtlpConfig = msgspec.field(default_factory=OtlpConfig)
     """How metrics that come by OTLP are named and labelled."""
 

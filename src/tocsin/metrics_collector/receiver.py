@@ -15,6 +15,7 @@ import asyncio
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from tocsin.metrics_collector.arrival import LATE, Arrival
 from tocsin.metrics_collector.instruments import MetricInstruments
 from tocsin.metrics_collector.known_series import KnownSeries
 from tocsin.metrics_collector.ports import SampleSink
@@ -23,11 +24,8 @@ from tocsin.metrics_collector.write_request import Request
 from tocsin.model.clock import Clock
 from tocsin.model.errors import InvalidInput
 from tocsin.model.sample import Metadata
-from tocsin.model.slots import to_ms
 from tocsin.model.tenant import TenantId
 
-LATE = timedelta(minutes=5)
-AHEAD = timedelta(minutes=10)
 _SOURCE = "remote_write"
 _INVALID = "invalid_labels"
 _AHEAD = "out_of_bounds"
@@ -72,7 +70,7 @@ class Receiver:
     def __init__(self, sink: SampleSink, *, clock: Clock, instruments: MetricInstruments) -> None:
         """Store into `sink`."""
         self._sink = sink
-        self._clock = clock
+        self._arrival = Arrival(clock)
         self._instruments = instruments
         self._senders: dict[TenantId, _Sender] = {}
 
@@ -94,8 +92,13 @@ class Receiver:
             self._instruments.requests.labels(tenant, version, outcome).inc()
         return written
 
+    def configure(self, tenant: TenantId, *, ahead: timedelta) -> None:
+        """Allow a tenant's samples to be so far ahead of the clock."""
+        self._arrival.configure(tenant, ahead)
+
     def forget(self, tenant: TenantId) -> None:
         """Drop what is remembered of a tenant that is gone."""
+        self._arrival.forget(tenant)
         self._senders.pop(tenant, None)
 
     def _sender(self, tenant: TenantId) -> _Sender:
@@ -114,7 +117,7 @@ class Receiver:
 
     async def _store(self, tenant: TenantId, known: KnownSeries, request: Request) -> Written:
         samples, came = request.samples, len(request.samples)
-        latest_ms = to_ms(self._clock.now() + AHEAD)
+        latest_ms = self._arrival.latest_ms(tenant)
         if came and samples.times.max() > latest_ms:
             samples = samples[samples.times <= latest_ms]
         stored, refused = 0, {_AHEAD: came - len(samples), _INVALID: request.invalid}

@@ -12,7 +12,14 @@ from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as om_families
 from prometheus_client.parser import text_string_to_metric_families
 
-from tocsin.metrics_collector.exposition import PageParser, PageSamples, parse_line, unescape
+from tocsin.metrics_collector.exposition import (
+    PageParser,
+    PageSamples,
+    _any_line,
+    _plain_line,
+    parse_line,
+    unescape,
+)
 from tocsin.model.errors import InvalidInput
 from tocsin.model.labels import Labels
 from tocsin.model.sample import Metadata
@@ -198,6 +205,17 @@ def test_a_line_may_gain_and_lose_its_time() -> None:
     assert len(parser.series) == 1
 
 
+def test_released_label_sets_are_gone_and_numbers_hold() -> None:
+    parser = PageParser()
+    first = parser.parse(b"a 1\n b 2\nc 3 # {} 1\n# EOF\n", openmetrics=True)
+    parser.release()
+    assert parser.series == [Labels()] * 3
+    again = parser.parse(b"a 4\n b 5\nc 6 # {} 1\nc  7\n# EOF\n", openmetrics=True)
+    assert again.numbers == [*first.numbers, 3]
+    assert again.values.tolist() == [4, 5, 6, 7]
+    assert parser.series[3] == labels("c")
+
+
 def test_an_empty_label_value_is_no_label() -> None:
     assert parse_line('a{b="",c="d"} 1').labels == labels("a", c="d")
 
@@ -332,6 +350,25 @@ PIECES = st.sampled_from(
         "\n",
     ]
 )
+
+
+LINES = st.one_of(
+    st.lists(PIECES, max_size=14).map("".join),
+    st.from_regex(
+        r'[ab:]{1,2}(\{(([ab_]|__name__)="[^"\n]?",?){0,3}\})?[ \t]{1,2}[0-9_.]{1,3}[ \r5]*'
+    ),
+)
+
+
+@given(LINES.filter(lambda line: "\n" not in line))
+def test_a_plain_line_is_read_like_any_other(line: str) -> None:
+    try:
+        plain = _plain_line(line)
+    except InvalidInput:
+        with pytest.raises(InvalidInput):
+            _any_line(line, openmetrics=False)
+        return
+    assert plain is None or str(plain) == str(_any_line(line, openmetrics=False))
 
 
 @given(st.lists(PIECES, max_size=14).map("".join))

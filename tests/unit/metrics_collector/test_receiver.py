@@ -8,9 +8,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from write_requests import SecondVersion, metadata, packed, series
 
+from tocsin.metrics_collector.arrival import AHEAD, LATE
 from tocsin.metrics_collector.fakes import FakeSampleSink
 from tocsin.metrics_collector.instruments import MetricInstruments
-from tocsin.metrics_collector.receiver import AHEAD, LATE, Receiver, Written
+from tocsin.metrics_collector.receiver import Receiver, Written
 from tocsin.metrics_collector.remote_write import Version
 from tocsin.model.clock import Clock
 from tocsin.model.errors import InvalidInput, NotDurable
@@ -93,6 +94,14 @@ async def test_samples_far_ahead_of_the_clock_are_refused_alone(end: End) -> Non
     assert end.sink.values(ACME, "up") == [1.0, 2.0]
     reason = {"source": "remote_write", "reason": "out_of_bounds"}
     assert end.counted("tocsin_samples_refused_total", **reason) == 2
+
+
+async def test_a_tenant_may_allow_samples_to_be_farther_ahead(end: End) -> None:
+    end.receiver.configure(ACME, ahead=2 * AHEAD)
+    latest = NOW + 2 * AHEAD // timedelta(milliseconds=1)
+    assert await end.take(series(UP, (latest, 1.0))) == Written(1)
+    end.receiver.forget(ACME)
+    assert await end.take(series(UP, (latest + 1, 1.0))) == Written(0, {"out_of_bounds": 1})
     assert end.requests("partial") == 1
 
 
@@ -134,9 +143,7 @@ async def test_a_store_that_fails_is_not_acknowledged(end: End) -> None:
 
 
 @pytest.mark.looptime(False)
-async def test_a_large_request_is_stored_whole(
-    end: End, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_large_request_is_stored_whole(end: End, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tocsin.metrics_collector.receiver._AT_ONCE", 2000)
     names = [f"m{n}" for n in range(5000)]
     written = await end.take(*many(names))

@@ -15,6 +15,7 @@ from datetime import timedelta
 import numpy as np
 import numpy.typing as npt
 
+from tocsin.metrics_collector.arrival import AHEAD, LATE, Arrival
 from tocsin.metrics_collector.instruments import MetricInstruments
 from tocsin.metrics_collector.known_series import Samples
 from tocsin.metrics_collector.otlp.body import Encoding, unpacked
@@ -28,11 +29,8 @@ from tocsin.metrics_collector.ports import SampleSink
 from tocsin.model.clock import Clock
 from tocsin.model.errors import InvalidInput
 from tocsin.model.sample import Metadata
-from tocsin.model.slots import to_ms
 from tocsin.model.tenant import TenantId
 
-LATE = timedelta(minutes=5)
-AHEAD = timedelta(minutes=10)
 ROOM_LATER = "active_series_limit"  # the store's reason that time may remove
 _SOURCE = "otlp"
 _AHEAD = "out_of_bounds"
@@ -102,18 +100,24 @@ class OtlpReceiver:
         """Store into `sink`."""
         self._sink = sink
         self._clock = clock
+        self._arrival = Arrival(clock)
         self._instruments = instruments
         self._senders: dict[TenantId, _Sender] = {}
         self._configs: dict[TenantId, OtlpConfig] = {}
 
-    def configure(self, tenant: TenantId, config: OtlpConfig) -> None:
-        """Put a tenant's configuration in force from its next request on."""
+    def configure(self, tenant: TenantId, config: OtlpConfig, *, ahead: timedelta = AHEAD) -> None:
+        """Put a tenant's configuration in force from its next request on.
+
+        `ahead` is how far its points may be ahead of the clock.
+        """
         self._configs[tenant] = config
+        self._arrival.configure(tenant, ahead)
 
     def forget(self, tenant: TenantId) -> None:
         """Drop what is remembered of a tenant that is gone."""
         self._senders.pop(tenant, None)
         self._configs.pop(tenant, None)
+        self._arrival.forget(tenant)
 
     async def receive(self, tenant: TenantId, sent: Sent) -> Exported:
         """Store a request as it came.
@@ -170,15 +174,14 @@ class OtlpReceiver:
                     await asyncio.sleep(0)
         if request.info is not None and exported.samples:
             told = Exported()
-            self._append(sender, _timely(request.info, self._latest(), told), told)
+            self._append(
+                sender, _timely(request.info, self._arrival.latest_ms(sender.tenant), told), told
+            )
             exported.samples += told.samples
-
-    def _latest(self) -> int:
-        return to_ms(self._clock.now() + AHEAD)
 
     def _summed(self, sender: _Sender, blocks: Sequence[Block], exported: Exported) -> list[Block]:
         """Return the blocks as they are stored: of points not ahead of the clock, deltas summed."""
-        latest = self._latest()
+        latest = self._arrival.latest_ms(sender.tenant)
         now_s = self._clock.now().timestamp()
         found: list[Block] = []
         for block in blocks:

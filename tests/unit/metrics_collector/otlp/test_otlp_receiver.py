@@ -21,14 +21,13 @@ from otlp_requests import (
     request,
 )
 
+from tocsin.metrics_collector.arrival import AHEAD, LATE
 from tocsin.metrics_collector.fakes import FakeSampleSink
 from tocsin.metrics_collector.instruments import MetricInstruments
 from tocsin.metrics_collector.otlp import receiver as room
 from tocsin.metrics_collector.otlp.body import LARGEST, Encoding, TooLarge
 from tocsin.metrics_collector.otlp.config import OtlpConfig
 from tocsin.metrics_collector.otlp.receiver import (
-    AHEAD,
-    LATE,
     ROOM_LATER,
     Exported,
     OtlpReceiver,
