@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from house import Process, answers, eventually, free_port, program, wait_ready
 
-from tocsin.api.prometheus_json import targets_json
+from tocsin.api.prometheus_json import dropped_json, target_json
 from tocsin.app.clock import SystemClock
 from tocsin.config_loader.load import load
 from tocsin.metrics_collector.config import MetricsConfig
@@ -196,9 +196,10 @@ async def _ours(config: MetricsConfig) -> dict[str, Any]:
     try:
         async with asyncio.timeout(30):
             while True:
-                data = targets_json(stage.targets(ACME), stage.dropped(ACME))
-                if _settled(data["activeTargets"]):
-                    return data
+                active = [target_json(target) for target in stage.targets(ACME)]
+                if _settled(active):
+                    dropped = [dropped_json(each) for each in stage.dropped(ACME).shown]
+                    return {"activeTargets": active, "droppedTargets": dropped}
                 await asyncio.sleep(0.1)
     finally:
         await stage.stop_all()
