@@ -98,8 +98,7 @@ async def test_every_metric_of_ours_is_in_the_catalogue_as_it_is(door: Door) -> 
 
 async def test_every_file_of_a_data_directory_is_in_the_reference(tmp_path: Path) -> None:
     async with running(tmp_path) as runtime:
-        sample = Sample(Labels.of({"__name__": "up"}), round(time.time() * 1000), 1.0)
-        runtime.desk.series.append_samples(TenantId("docs"), [sample])
+        keep_samples(runtime, round(time.time() * 1000))
         uploads = UploadedRules(tmp_path / "data" / "rules")
         uploads.put(TenantId("docs"), UploadedFile("web", ""))
         found = set(files_below(tmp_path / "data"))
@@ -152,7 +151,18 @@ def files_below(folder: Path) -> Iterator[str]:
     """Yield the files of a data directory in the spelling of the page."""
     for path in folder.rglob("*"):
         if path.is_file():
-            yield str(path.relative_to(folder)).replace("/docs/", "/<tenant>/")
+            name = str(path.relative_to(folder)).replace("/docs/", "/<tenant>/")
+            name = re.sub(r"\d{8}\.wal", "00000000.wal", name)
+            yield re.sub(r"\d+-\d+-[0-9A-Z]{26}\.blk", "<mint>-<maxt>-<ulid>.blk", name)
+
+
+def keep_samples(runtime: Runtime, now_ms: int) -> None:
+    """Let there be a log, a block and a deletion."""
+    series, tenant = runtime.desk.series, TenantId("docs")
+    for ts_ms in (now_ms - 6 * 3_600_000, now_ms):
+        series.append_samples(tenant, [Sample(Labels.of({"__name__": "up"}), ts_ms, 1.0)])
+        series.expire(tenant, now_ms)
+    series.delete_series(tenant, [], end_ms=now_ms - 1, now_ms=now_ms)
 
 
 def named_in_table(heading: str) -> set[str]:
