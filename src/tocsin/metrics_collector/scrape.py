@@ -168,6 +168,7 @@ class TargetSeries:
             self._check_count(len(numbers))
         known = len(self._labels)
         self._labels += [self._relabelled(series) for series in self._parser.series[known:]]
+        self._parser.release()
         plan = self._made(numbers, given)
         self._check_count(plan.kept)
         return plan

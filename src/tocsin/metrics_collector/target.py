@@ -228,7 +228,8 @@ def with_target_labels(series: Labels, target: Labels, *, honor: bool) -> Labels
     """
     if honor:
         return target.merged(series)
-    clashing = [name for name in target if name in series]
+    names = {name for name, _ in series.pairs}
+    clashing = [name for name, _ in target.pairs if name in names]
     if not clashing:
         return series.merged(target)
     made = {**series, **target}
