@@ -224,5 +224,8 @@ def test_targets_are_those_of_prometheus(folder: Path, prometheus: str) -> None:
     assert _rows(us, SAME) == _rows(them, SAME)
     assert len(us) == 14
     assert _rows(us, AS_FOUND, *NOT_RELABELLED) == _rows(them, AS_FOUND, *NOT_RELABELLED)
-    dropped = [sorted(each["discoveredLabels"]) for each in theirs["droppedTargets"]]
-    assert [sorted(each["discoveredLabels"]) for each in ours["droppedTargets"]] == dropped
+    here, there = (
+        sorted(sorted(each["discoveredLabels"]) for each in side["droppedTargets"])
+        for side in (ours, theirs)
+    )
+    assert here == there
