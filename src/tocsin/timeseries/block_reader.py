@@ -139,6 +139,8 @@ class BlockReader:
         """Return the times of a clock, the same object each time. Raises BadBlock, OSError."""
         clocks = self.contents().clocks
         row = int(np.searchsorted(clocks.last, number))
+        if number < 0 or row == len(clocks):
+            raise BadBlock(f"clock {number} is missing")
         held = self._clocks.get(row)
         if held is None:
             held = self._clocks[row] = self._read_clocks(clocks, row)
