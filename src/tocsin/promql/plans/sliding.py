@@ -30,6 +30,7 @@ _FEW = 8  # rows that may enter or leave before summing anew is less work
 _BATCH = 64  # elements summed anew at a time, at least: one at a time would be all overhead
 _AT_ONCE = 1 << 16  # samples
 _SPOILS = 2.0**52  # a term so many times the sum leaves nothing of it
+_WIDE = 1024.0  # terms no farther apart are summed exactly in a long double
 _SECOND = 1000.0
 
 
@@ -173,13 +174,28 @@ class Sliding:
         sums = exact.astype(np.float64)
         self.totals[:, kept] = sums
         self.carries[:, kept] = (exact - sums).astype(np.float64)
+        bad = _lost(np.abs(terms), np.abs(sums), starts)
         if not finite.all():
-            bad = kept[np.logical_or.reduceat(~finite, starts)]
-            self._spoilt[bad] = asked.window.last.numbers[asked.view.clock[bad]]
+            bad |= np.logical_or.reduceat(~finite, starts)
+        if bad.any():
+            self._spoilt[kept[bad]] = asked.window.last.numbers[asked.view.clock[kept[bad]]]
 
     def sums(self) -> Floats:
         """Return the sums (terms, elements)."""
         return self.totals + self.carries
+
+
+def _lost(sizes: Floats, sums: Floats, starts: Ints) -> Bools:
+    """Tell of which elements a sum is out of range, or what is left where large terms cancel out.
+
+    What a long double makes of the latter is not what the ordinary function makes of it.
+    """
+    largest = np.maximum.reduceat(sizes, starts, axis=1)
+    doubtful: Bools = ~np.isfinite(sums) | (largest > _SPOILS * sums)
+    if doubtful.any():
+        least = np.minimum.reduceat(np.where(sizes, sizes, np.inf), starts, axis=1)
+        doubtful &= (largest > _WIDE * least) | ~np.isfinite(sums)
+    return np.asarray(doubtful.any(axis=0), dtype=np.bool_)
 
 
 _NOBODY: Ints = np.zeros(0, dtype=np.int64)
@@ -199,6 +215,7 @@ class SumOverTime:
         """Return the compensated sum."""
         others = self._sums.follow(asked)
         column = self._sums.sums()[0], self._sums.count > 0
+        others = np.union1d(others, np.flatnonzero(~np.isfinite(column[0])))
         return patched(asked, column, others, over_time.sum_) if others.size else column
 
     def avg(self, asked: Asked) -> Column:
@@ -258,4 +275,5 @@ class Trend:
 
     def _answer(self, asked: Asked, values: Floats, others: Ints, slow: Kernel) -> Column:
         column = values, self._sums.count >= 2
+        others = np.union1d(others, np.flatnonzero(~np.isfinite(values) & column[1]))
         return patched(asked, column, others, slow) if others.size else column
