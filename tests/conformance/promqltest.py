@@ -1,9 +1,15 @@
 """Runs files of Prometheus' promqltest format: `python tests/conformance/promqltest.py FILE…`.
 
-The last line is `N passed, M failed`; a line before it counts what was skipped, by reason: a case
-whose data holds native histograms is skipped when it does not pass without them. Besides each case
-as written, an instant case is run again with `@ <time>` on every selector at five other
-times, and, when it is an unordered vector, as the middle step of a range query.
+The last line is `N passed, M failed`; a line before it counts what was skipped, by reason. Skipped
+is what cannot hold here, and nothing else:
+
+- a case whose data, result or expression has native histograms, when it does not pass without
+  them: they are not supported, and the parser says so of their syntax;
+- a case whose expression has a modifier that the parser names and refuses, such as `anchored`.
+
+Besides each case as written, an instant case is run again with `@ <time>` on every selector at
+five other times, and, when it is an unordered vector, as the middle step of a range query and as
+a rule that has been evaluated in the twenty minutes before.
 """
 
 from __future__ import annotations
@@ -19,6 +25,9 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "src"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
+
+from warm_rules import fits, warm_result
 
 from tocsin.model.duration import parse_duration
 from tocsin.model.errors import InvalidInput, TocsinError
@@ -38,8 +47,15 @@ from tocsin.promql.series_notation import Point, read_metric, read_points
 
 TENANT = TenantId("promqltest")
 _NATIVE = "native histogram"
-_UNPARSED = "syntax of native histograms, duration expressions or smoothed ranges"
+_REFUSED = {  # what the parser says of what it knows and does not support: why a case is skipped
+    r"native histogram": _NATIVE,
+    r"\b(anchored|smoothed) modifier is not supported": "anchored or smoothed range",
+    r"fill modifiers are experimental": "fill modifier",
+}
 _EPSILON = 1e-6
+_TICK_MS = 60_000
+_TICKS = 20
+_EVER_MS = 2**53
 
 
 class Skipped(Exception):
@@ -108,21 +124,39 @@ class Loaded(MemorySeries):
 def run(paths: Iterable[Path], *, known: dict[str, str] | None = None) -> Report:
     """Run files. `known` maps `file:line` of cases that may fail to the reason."""
     report = Report()
+    options = Options(experimental=True, delayed_name_removal=True)
     for path in paths:
-        _File(path, report, known or {}).run()
+        _File(path, report, known or {}, World(options)).run()
     return report
+
+
+class World:
+    """The series of a file, and who answers questions about them."""
+
+    def __init__(self, options: Options) -> None:
+        self.series = Loaded()
+        self.engine = Engine(self.series, options=options)
+        self._options = options
+
+    def held(self) -> list[Series]:
+        """Return all there is, whether or not a query asks for it."""
+        return MemorySeries.select(self.series, TENANT, (), start_ms=-_EVER_MS, end_ms=_EVER_MS)
+
+    def as_rule(self, expr: str, at_ms: int) -> Result:
+        """Return the value of a rule that has been evaluated in the minutes before."""
+        times = range(at_ms - _TICKS * _TICK_MS, at_ms + 1, _TICK_MS)
+        return warm_result(expr, self.held(), times, self._options)
 
 
 class _File:
     """Runs one file, command by command."""
 
-    def __init__(self, path: Path, report: Report, known: dict[str, str]) -> None:
+    def __init__(self, path: Path, report: Report, known: dict[str, str], world: World) -> None:
         self._path = path
         self._report = report
         self._known = known
-        self._series = Loaded()
-        options = Options(experimental=True, delayed_name_removal=True)
-        self._engine = Engine(self._series, options=options)
+        self._world = world
+        self._series = world.series
 
     def run(self) -> None:
         """Run every command of the file."""
@@ -141,7 +175,7 @@ class _File:
         known = self._known.get(place)
         self._series.asked_for_native = False
         try:
-            _check(self._engine, case)
+            _check(self._world, case)
         except Skipped as reason:
             self._report.skipped[str(reason)] += 1
         except Failed as reason:
@@ -266,7 +300,8 @@ def _expectation(case: Case, text: str) -> None:
 # --- judging ---------------------------------------------------------------------------------
 
 
-def _check(engine: Engine, case: Case) -> None:
+def _check(world: World, case: Case) -> None:
+    engine = world.engine
     tree = _parsed(engine, case)
     if any("{{" in row for row in case.rows):
         raise Skipped(_NATIVE)
@@ -277,6 +312,7 @@ def _check(engine: Engine, case: Case) -> None:
         return
     _recheck_with_at(engine, case, tree)
     _recheck_as_range(engine, case, tree)
+    _recheck_as_rule(world, case, tree)
 
 
 def _parsed(engine: Engine, case: Case) -> ast.Expr | None:
@@ -286,7 +322,10 @@ def _parsed(engine: Engine, case: Case) -> ast.Expr | None:
         if case.wants("fail"):
             _match_error(case, str(error))
             return None
-        raise Skipped(_UNPARSED) from error
+        for said, reason in _REFUSED.items():
+            if re.search(said, str(error)):
+                raise Skipped(reason) from error
+        raise Failed(f"not parsed: {error}") from error
 
 
 def _evaluated(engine: Engine, case: Case, tree: ast.Expr) -> Result:
@@ -495,6 +534,28 @@ def _middle_of_range(engine: Engine, case: Case, tree: ast.Expr) -> Result:
     ]
     values = np.array([value for _, value in here])
     return replace(instant, value=Vector(at, tuple(labels for labels, _ in here), values))
+
+
+def _recheck_as_rule(world: World, case: Case, tree: ast.Expr) -> None:
+    if case.wants("fail") or case.matrix is not None or case.string is not None:
+        return
+    nodes = list(ast.walk(tree))
+    if any(map(_looks_ahead, nodes)):  # at what a rule cannot have
+        return
+    if not any(isinstance(node, ast.VectorSelector | ast.MatrixSelector) for node in nodes):
+        return
+    if not fits(world.held()):
+        return
+    try:
+        _compare(case, lambda: world.as_rule(case.expr, case.start_ms))
+    except Failed as reason:
+        raise Failed(f"as a rule: {reason}") from reason
+
+
+def _looks_ahead(node: ast.Expr) -> bool:
+    return isinstance(node, ast.VectorSelector | ast.Subquery) and (
+        node.at is not None or node.offset_ms < 0
+    )
 
 
 def main(arguments: Sequence[str]) -> int:
