@@ -341,12 +341,12 @@ class Head:
             self.rings.disown(group.index)
             self._pushed.forget_group(group.index)
 
-    def remove_empty(self) -> list[int]:
-        """Take out the series that have no sample, and return their ids."""
+    def remove_empty(self, *, at_most: int | None = None) -> list[int]:
+        """Take out series that have no sample, `at_most` so many, and return their ids."""
         everyone = np.flatnonzero(self.catalog.in_use).astype(np.int32)
         self._membership.fit(self.catalog.size)
         homeless = everyone[~self._membership.anywhere(everyone)].tolist()
-        gone = [sid for sid in homeless if sid not in self._singles]
+        gone = [sid for sid in homeless if sid not in self._singles][:at_most]
         if gone:
             dead = np.zeros(self.catalog.size, np.bool_)
             dead[gone] = True

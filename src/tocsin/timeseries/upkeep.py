@@ -36,8 +36,9 @@ from tocsin.timeseries.sealing import Order, Seal
 from tocsin.timeseries.segments import make_directory
 from tocsin.timeseries.tombstones import NAME, Tombstones
 from tocsin.timeseries.wal import Wal
-from tocsin.timeseries.work import Kind, Work, Workshop
+from tocsin.timeseries.work import REST, Kind, Work, Workshop
 
+_SERIES_STEP = 500  # series taken out of the head between two rests: some milliseconds
 CLEAN_AFTER = timedelta(hours=12)  # tombstones lead to a rewrite within a day (contract 2.6)
 
 
@@ -133,7 +134,9 @@ class Upkeep:
                 yield self.workshop.item(Kind.SEAL, seal.run)
                 self.blocks.replace((), seal.path)
         yield from capture.release(self.head, self._partly)
-        self.wal.forget(self.head.remove_empty())
+        while gone := self.head.remove_empty(at_most=_SERIES_STEP):
+            self.wal.forget(gone)
+            yield REST
         self.wal.expire(end_ms, before=mark)
         self.wal.repeat_metadata()
 
