@@ -30,11 +30,6 @@ class Window:
     start_ms: int
     end_ms: int
 
-    @property
-    def last_ms(self) -> int:
-        """Return the last millisecond within."""
-        return self.end_ms - 1
-
 
 def window_of(ts_ms: int, span_ms: int) -> Window:
     """Return the aligned window a time lies in.

@@ -5,9 +5,10 @@ tenant; nothing is shared between tenants, neither ids nor postings nor files (c
 metrics-engine 2.1). The tenant is the first argument of every method and is checked before it
 becomes part of a path. A tenant nobody has written to is empty, and reading does not make it.
 
-Call everything on one thread, the event loop's; only `sync()` may run beside it, in a thread
-that calls it once a second. The store starts no thread, reads no clock and counts nothing by
-itself: `expire()` and `stats()` are for a caller to call.
+Call everything on one thread, the event loop's. Beside it, in any thread, may run: `sync()`,
+which somebody calls once a second; the items `upkeep()` and its like give out; and what `later`
+gives back, which is the long part of a question. The store starts no thread, reads no clock and
+counts nothing by itself: `upkeep()` and `stats()` are for a caller to call.
 """
 
 from __future__ import annotations

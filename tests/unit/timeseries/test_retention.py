@@ -42,7 +42,7 @@ def names(groups: list[list[Block]]) -> list[list[str]]:
 def test_windows_are_aligned_to_the_epoch() -> None:
     assert window_of(7, 10) == Window(0, 10)
     assert window_of(-1, 10) == Window(-10, 0)
-    assert window_of(10, 10).last_ms == 19
+    assert window_of(10, 10) == Window(10, 20)
 
 
 @pytest.mark.parametrize(("now_h", "end_h"), [(3, 2), (2.99, 0), (4.9, 2), (5, 4), (-1, -2)])
