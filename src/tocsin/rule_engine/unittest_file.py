@@ -56,6 +56,8 @@ class ExpectedSample(_Strict, frozen=True, kw_only=True):
     """Name and labels, as in PromQL."""
     value: float = 0.0
     """Its value; NaN equals nothing, as upstream."""
+    histogram: str = ""
+    """Its value as a native histogram: known here to be refused with a reason."""
 
 
 class ExprTest(_Strict, frozen=True, kw_only=True):

@@ -51,6 +51,8 @@ def alert_failure(case: AlertTest, got: Iterable[Fired]) -> str | None:
 
 def expr_failure(case: ExprTest, got: Iterable[tuple[Labels, float]], *, fuzzy: bool) -> str | None:
     """Return how an answer differs from the one expected, None if it does not."""
+    if any(sample.histogram for sample in case.exp_samples):
+        return expr_error(case, "exp_samples: native histograms are not supported")
     try:
         expected = [(read_pairs(sample.labels), sample.value) for sample in case.exp_samples]
     except InvalidInput as error:

@@ -66,6 +66,13 @@ def test_expected_labels_must_be_labels() -> None:
     assert failure.startswith('    expr: "x", time: 0s, err: ')
 
 
+def test_a_native_histogram_that_is_expected_is_refused() -> None:
+    case = expr(exp_samples=[{"labels": "x", "histogram": "{{count:1}}"}])
+    failure = expr_failure(case, [], fuzzy=True)
+    assert failure is not None
+    assert failure.endswith("err: exp_samples: native histograms are not supported")
+
+
 def test_an_error_is_told_with_its_place() -> None:
     assert expr_error(expr(), "why") == '    expr: "x", time: 0s, err: why'
 
