@@ -30,6 +30,7 @@ V = TypeVar("V")
 
 _NOTHING: SeriesIds = np.empty(0, np.int32)
 _LABELS_KEPT = 20_000  # label sets of an index that stay at hand, about 20 MB
+_TEXTS_KEPT = 50_000
 _PATTERNS_KEPT = 64
 
 
@@ -57,8 +58,12 @@ class Texts:
         return self._blob[begin : int(self._ends[number])]
 
     def text(self, number: int) -> str:
-        """Return a text."""
-        return self.raw(number).decode("utf-8", "surrogatepass")
+        """Return a text; the same object while it is at hand."""
+        known = self._known.get(number)
+        if known is None:
+            known = self.raw(number).decode("utf-8", "surrogatepass")
+            _keep(self._known, number, known, at_most=_TEXTS_KEPT)
+        return known
 
     def find(self, text: str) -> int | None:
         """Return the number of a text, None when it is not there."""
