@@ -19,16 +19,20 @@ import numpy.typing as npt
 
 from tocsin.model.ring import ABSENT, ABSENT_BITS
 from tocsin.model.series import Times, Values
-from tocsin.timeseries.packed import PackedBlock, PackedTimes
+from tocsin.timeseries.packed import Opening, PackedBlock, PackedTimes
 from tocsin.timeseries.postings import Mask, SeriesIds
 
 Chosen: TypeAlias = npt.NDArray[np.intp]
 Positions: TypeAlias = npt.NDArray[np.int32]
+Offsets: TypeAlias = npt.NDArray[np.signedinteger]
 
 _FEWEST = 4  # rows a chunk begins with room for
 _PIECE_CELLS = 256  # rows are packed when together they have so many cells,
 _PIECE_ROWS = 16  # but not fewer rows at a time
+_JOINED = 3  # so many small pieces are packed anew with what comes next
 _WORTH_PACKING = 8  # rows
+
+_FAR = int(np.iinfo(np.int32).max)
 
 _NO_ROWS: Values = np.empty((0, 0), np.float64)
 
@@ -41,17 +45,31 @@ class Body:
     packed: int  # rows
     tail: Values
 
-    def take(self, rows: slice, chosen: Chosen) -> Values:
+    def ask(self, rows: slice, chosen: Chosen, opening: Opening) -> None:
+        """Ask for what `take` of the same rows and columns has to open."""
+        begin = 0
+        for piece in self.pieces:
+            if begin < rows.stop and rows.start < begin + piece.rows:
+                opening.ask(piece, _within(chosen, piece.width))
+            begin += piece.rows
+
+    def take(self, rows: slice, chosen: Chosen, opening: Opening) -> Values:
         """Return the given rows and ascending columns, as a view or a copy."""
         if rows.start >= self.packed:
             return _columns(self.tail[rows.start - self.packed : rows.stop - self.packed], chosen)
-        first, width = self.pieces[0], int(chosen[-1]) + 1 if len(chosen) else 0
-        if rows.stop <= first.rows and width <= first.width:
-            return first.take(rows, chosen)
+        first = self.pieces[0]
+        if rows.stop <= first.rows:
+            held = _within(chosen, first.width)
+            if len(held) == len(chosen):
+                return opening.take(first, chosen)[rows]
         found = np.full((rows.stop - rows.start, len(chosen)), ABSENT)
         begin = 0
         for piece in self.pieces:
-            _copy(piece, slice(rows.start - begin, rows.stop - begin), chosen, into=found)
+            low, high = max(0, rows.start - begin), min(piece.rows, rows.stop - begin)
+            if low < high:
+                held = _within(chosen, piece.width)
+                to = slice(begin + low - rows.start, begin + high - rows.start)
+                found[to, : len(held)] = opening.take(piece, held)[low:high]
             begin += piece.rows
         if rows.stop > begin:
             found[begin - rows.stop :] = _columns(self.tail[: rows.stop - begin], chosen)
@@ -62,8 +80,8 @@ class Chunk:
     """Rows with the same columns, times ascending. Not thread-safe."""
 
     __slots__ = (
-        "_body", "_keep", "_packing", "_times", "absent", "closed", "columns", "first", "last",
-        "used",
+        "_base", "_body", "_keep", "_packing", "_times", "absent", "closed", "columns", "first",
+        "last", "used",
     )  # fmt: skip
 
     def __init__(self, columns: SeriesIds, *, keep: int, packing: Packing) -> None:
@@ -75,7 +93,8 @@ class Chunk:
         self.first = self.last = 0  # times, when there are rows
         self._keep = keep
         self._packing = packing
-        self._times: Times | PackedTimes = np.empty(_FEWEST, np.int64)
+        self._times: Offsets | PackedTimes = np.empty(_FEWEST, np.int32)  # ms since `_base`
+        self._base = 0
         self._body = Body((), 0, np.empty((_FEWEST, len(columns)), np.float64))
 
     @property
@@ -94,7 +113,7 @@ class Chunk:
         held = self._times
         if isinstance(held, PackedTimes):
             return held.all()
-        times = held[: self.used]
+        times = self._base + held[: self.used].astype(np.int64)
         times.flags.writeable = False
         return times
 
@@ -105,9 +124,13 @@ class Chunk:
         first, last = np.searchsorted(self.times, (start_ms, end_ms + 1)).tolist()
         return slice(first, max(first, last))
 
-    def take(self, rows: slice, chosen: Chosen) -> Values:
+    def ask(self, rows: slice, chosen: Chosen, opening: Opening) -> None:
+        """Ask for what `take` of the same rows and columns has to open."""
+        self._body.ask(rows, chosen, opening)
+
+    def take(self, rows: slice, chosen: Chosen, opening: Opening | None = None) -> Values:
         """Return the given rows and ascending columns, as a view or a copy."""
-        return self._body.take(rows, chosen)
+        return self._body.take(rows, chosen, opening or Opening())
 
     def filled(self, rows: slice) -> Mask:
         """Mark the columns that have a sample in the given rows."""
@@ -142,7 +165,7 @@ class Chunk:
         body.tail[at + 1 : end, :width] = body.tail[at : end - 1, :width].copy()
         body.tail[at, :width] = ABSENT
         self.absent += width
-        self._times = np.insert(before, row, ts_ms)  # the old ones may have been given out
+        self._times = np.insert(before, row, ts_ms) - self._base  # given out may be the old ones
         self.first = min(self.first, ts_ms)
 
     def put(self, row: int, positions: Positions | slice, values: Values) -> None:
@@ -169,11 +192,13 @@ class Chunk:
         if used - body.packed == len(body.tail):
             body = self._room()
         assert not isinstance(times, PackedTimes)  # noqa: S101  # a closed chunk takes no rows
-        if used == len(times):
-            times = self._times = np.concatenate((times, np.empty(used, np.int64)))
-        times[used] = self.last = ts_ms
         if not used:
-            self.first = ts_ms
+            self.first = self._base = ts_ms
+        offset = ts_ms - self._base
+        if used == len(times) or (offset > _FAR and times.dtype == np.int32):
+            times = self._times = _longer(times, far=offset > _FAR)
+        times[used] = offset
+        self.last = ts_ms
         self.used = used + 1
         return used - body.packed
 
@@ -198,20 +223,26 @@ class Chunk:
 
     # -- packing -----------------------------------------------------------------------------
 
-    def ripe(self) -> Values | None:
-        """Return the open rows that may be packed, None when they are too few."""
-        body = self._body
-        rows = self.used - body.packed - self._keep
-        if self.closed or rows < self._together():
-            return None
-        return body.tail[:rows, : len(self.columns)]
+    def ripe(self) -> slice | None:
+        """Return rows that may be packed together, None when there are too few.
 
-    def pack(self, piece: PackedBlock) -> None:
-        """Replace what `ripe` has returned by the same packed."""
-        body, keep = self._body, self.used - self._body.packed - piece.rows
+        Those are open rows and, now and then, the small pieces before them.
+        """
+        body, together = self._body, self._together()
+        rows = self.used - body.packed - self._keep
+        if self.closed or rows < together:
+            return None
+        small = [piece.rows for piece in body.pieces[-_JOINED:] if piece.rows < _JOINED * together]
+        before = sum(small) if len(small) == _JOINED else 0
+        return slice(body.packed - before, body.packed + rows)
+
+    def pack(self, rows: slice, piece: PackedBlock) -> None:
+        """Replace the rows that `ripe` has returned by the same packed."""
+        body, moved, keep = self._body, rows.stop - self._body.packed, self.used - rows.stop
         tail = np.empty((self._together() + self._keep, body.tail.shape[1]), np.float64)
-        tail[:keep] = body.tail[piece.rows : piece.rows + keep]
-        self._body = Body((*body.pieces, piece), body.packed + piece.rows, tail)
+        tail[:keep] = body.tail[moved : moved + keep]
+        kept = body.pieces if rows.start == body.packed else body.pieces[:-_JOINED]
+        self._body = Body((*kept, piece), rows.stop, tail)
 
     def close(self) -> None:
         """Write no row any more, and have all packed together."""
@@ -221,10 +252,6 @@ class Chunk:
         else:
             self._body = Body((), 0, self._body.tail[: self.used].copy())
             self._times = PackedTimes(self.times)
-
-    def body(self) -> Body:
-        """Return what holds the values of all rows."""
-        return self._body
 
     def replace(self, block: PackedBlock) -> None:
         """Replace the values of all rows by the same packed."""
@@ -244,6 +271,13 @@ class Packing(Protocol):
         ...
 
 
+def _longer(times: Offsets, *, far: bool) -> Offsets:
+    """Return times with room for as many again; `far` needs 64 bits for each."""
+    longer: Offsets = np.empty(2 * len(times), np.int64 if far else times.dtype)
+    longer[: len(times)] = times
+    return longer
+
+
 def present(values: Values) -> Mask:
     """Mark the cells that hold a sample."""
     bits = np.ascontiguousarray(values).view(np.uint64)
@@ -254,11 +288,8 @@ def _columns(rows: Values, chosen: Chosen) -> Values:
     return rows if len(chosen) == rows.shape[1] else np.take(rows, chosen, axis=1)
 
 
-def _copy(piece: PackedBlock, rows: slice, chosen: Chosen, *, into: Values) -> None:
-    """Copy from a piece what of `rows` and `chosen` lies in it; rows count from its first."""
-    first, last = max(0, rows.start), min(piece.rows, rows.stop)
-    if first >= last:
-        return
-    held = int(np.searchsorted(chosen, piece.width))
-    to = slice(first - rows.start, last - rows.start)
-    into[to, :held] = piece.take(slice(first, last), chosen[:held])
+def _within(chosen: Chosen, width: int) -> Chosen:
+    """Return those of ascending columns that are less than `width`."""
+    if not len(chosen) or chosen.item(-1) < width:
+        return chosen
+    return chosen[: int(np.searchsorted(chosen, width))]

@@ -16,7 +16,7 @@ Arrays given out stay as they are whatever is appended or forgotten later.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TypeAlias
@@ -26,6 +26,7 @@ import numpy.typing as npt
 
 from tocsin.model.series import Layout, Times, Values
 from tocsin.timeseries.chunk import Chosen, Chunk, Packing, present
+from tocsin.timeseries.packed import Opening
 from tocsin.timeseries.postings import NO_SERIES, Mask, SeriesIds
 from tocsin.timeseries.ring_feed import Feed
 
@@ -54,6 +55,47 @@ class Rows:
     sids: SeriesIds
     times: Times
     values: Values  # shape (len(times), len(sids))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """Neighbouring chunks with the same columns: some rows of each, and some columns of all."""
+
+    home: int  # index of the group
+    chunks: list[tuple[Chunk, slice]]
+    chosen: Chosen
+
+    @property
+    def sids(self) -> SeriesIds:
+        """Return the series of the columns chosen."""
+        found: SeriesIds = self.chunks[0][0].columns[self.chosen]
+        return found
+
+    def ask(self, opening: Opening) -> None:
+        """Ask for what reading has to open; parts that are opened together cost less."""
+        for chunk, rows in self.chunks:
+            chunk.ask(rows, self.chosen, opening)
+
+    def runs(self, places: Slots, opening: Opening) -> Iterator[Run]:
+        """Yield the samples, those of the i-th series with the place `places[i]`."""
+        pieces = [chunk.times[rows] for chunk, rows in self.chunks]
+        times = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+        block = np.empty((len(self.chosen), len(times)), np.float64)
+        upto = 0
+        for chunk, rows in self.chunks:
+            wanted = chunk.take(rows, self.chosen, opening)
+            block[:, upto : upto + len(wanted)] = wanted.T
+            upto += len(wanted)
+        run = _given(places, times, block)
+        if any(chunk.absent for chunk, _ in self.chunks):
+            return _without_gaps(run)
+        return iter((run,))
+
+    def rows(self, opening: Opening) -> Iterator[Rows]:
+        """Yield the rows as they lie in the group, cells without a sample and all."""
+        sids = self.sids
+        for chunk, rows in self.chunks:
+            yield Rows(sids, chunk.times[rows], chunk.take(rows, self.chosen, opening))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -194,20 +236,14 @@ class Group:
             if rows.stop > rows.start:
                 yield chunk, rows
 
-    def read(self, slots: Slots, start_ms: int, end_ms: int) -> Iterator[Run]:
-        """Yield the samples in range of the series that have a place in `slots`."""
-        return runs(self.between(start_ms, end_ms), slots)
-
-    def rows(self, wanted: Mask, start_ms: int, end_ms: int) -> Iterator[Rows]:
+    def parts(self, wanted: Mask, start_ms: int, end_ms: int) -> Iterator[Part]:
         """Yield the rows with start <= t <= end, of the series that are marked."""
-        columns, chosen, sids = NO_SERIES, NOTHING, NO_SERIES
-        for chunk, rows in self.between(start_ms, end_ms):
-            if chunk.columns is not columns:
-                columns = chunk.columns
-                chosen = np.flatnonzero(wanted[columns])
-                sids = columns[chosen]
+        found = groupby(self.between(start_ms, end_ms), key=lambda each: id(each[0].columns))
+        for _, neighbours in found:
+            chunks = list(neighbours)
+            chosen = np.flatnonzero(wanted[chunks[0][0].columns])
             if chosen.size:
-                yield Rows(sids, chunk.times[rows], chunk.take(rows, chosen))
+                yield Part(self.index, chunks, chosen)
 
     def drop_before(self, horizon_ms: int) -> list[Chunk]:
         """Forget chunks that ended before `horizon_ms`, and return them."""
@@ -222,37 +258,6 @@ class Group:
         del self.chunks[:count], self._starts[:count]
         self._closed = max(0, self._closed - count)
         return dropped
-
-
-def runs(found: Iterable[tuple[Chunk, slice]], slots: Slots) -> Iterator[Run]:
-    """Yield the samples of chunks, each with some of its rows, that have a place in `slots`.
-
-    This may run in another thread while rows are added behind.
-    """
-    for _, neighbours in groupby(found, key=lambda each: id(each[0].columns)):
-        parts = list(neighbours)
-        places = slots[parts[0][0].columns]
-        chosen = np.flatnonzero(places >= 0)
-        if not chosen.size:
-            continue
-        run = _run(parts, chosen, places[chosen])
-        if any(chunk.absent for chunk, _ in parts):
-            yield from _without_gaps(run)
-        else:
-            yield run
-
-
-def _run(parts: list[tuple[Chunk, slice]], chosen: Chosen, places: Slots) -> Run:
-    """Copy the chosen columns of neighbouring chunks into one series-major block."""
-    pieces = [chunk.times[rows] for chunk, rows in parts]
-    times = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
-    block = np.empty((len(chosen), len(times)), np.float64)
-    upto = 0
-    for chunk, rows in parts:
-        wanted = chunk.take(rows, chosen)
-        block[:, upto : upto + len(wanted)] = wanted.T
-        upto += len(wanted)
-    return _given(places, times, block)
 
 
 def _without_gaps(run: Run) -> Iterator[Run]:

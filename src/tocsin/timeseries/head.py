@@ -20,16 +20,19 @@ from tocsin.model.matchers import Matcher
 from tocsin.model.series import Layout, Series, Times, Values
 from tocsin.timeseries.catalog import Catalog
 from tocsin.timeseries.chunk import Chunk, present
-from tocsin.timeseries.group import KEEP, Binding, Group, Slots
+from tocsin.timeseries.group import KEEP, Binding, Group, Part, Slots
 from tocsin.timeseries.live_ring import OWN
 from tocsin.timeseries.membership import Membership
 from tocsin.timeseries.options import RING_BYTES, Limits, Refusal
+from tocsin.timeseries.packed import Opening
 from tocsin.timeseries.packing import PackingTogether
 from tocsin.timeseries.postings import NO_SERIES, Mask, SeriesIds
 from tocsin.timeseries.pushed import Batch, Pushed, positions
 from tocsin.timeseries.rings import Rings
 from tocsin.timeseries.selection import Selection
 from tocsin.timeseries.single import SingleSeries
+
+_OPENED_AT_ONCE = 1 << 18  # cells
 
 
 class Head:
@@ -219,12 +222,27 @@ class Head:
             if single is not None:
                 yield sid, single
 
+    def opened(self, parts: Iterable[Part]) -> Iterator[tuple[Part, Opening]]:
+        """Yield parts with what they have to open, which is opened many at a time."""
+        opening, waiting = Opening(), list[Part]()
+        for part in parts:
+            part.ask(opening)
+            waiting.append(part)
+            if opening.cells >= _OPENED_AT_ONCE:
+                opening.open()
+                yield from ((each, opening) for each in waiting)
+                opening, waiting = Opening(), []
+        opening.open()
+        yield from ((each, opening) for each in waiting)
+
     def _read(self, sids: SeriesIds, start_ms: int, end_ms: int) -> Selection:
         selection = Selection(sids)
         slots: Slots = np.full(self.catalog.size, -1, np.int32)
         slots[sids] = np.arange(len(sids), dtype=np.int32)
-        for group in self._groups_of(sids):
-            for run in group.read(slots, start_ms, end_ms):
+        wanted, groups = slots >= 0, self._groups_of(sids)
+        parts = (part for group in groups for part in group.parts(wanted, start_ms, end_ms))
+        for part, opening in self.opened(parts):
+            for run in part.runs(slots[part.sids], opening):
                 selection.add_run(run)
         for sid, single in self.singles(sids):
             selection.add_single(int(slots[sid]), *single.read(start_ms, end_ms))
@@ -277,8 +295,11 @@ class Head:
         one = np.asarray([sid], np.int32)
         wanted = np.zeros(self.catalog.size, np.bool_)
         wanted[sid] = True
-        for group in self._groups_of(one):
-            for rows in group.rows(wanted, ts_ms, ts_ms):
+        parts = (
+            part for group in self._groups_of(one) for part in group.parts(wanted, ts_ms, ts_ms)
+        )
+        for part, opening in self.opened(parts):
+            for rows in part.rows(opening):
                 held = present(rows.values[:, 0])
                 yield rows.times[held], rows.values[:, 0][held]
         for _, single in self.singles(one):

@@ -12,6 +12,7 @@ series that was gone is back, when single samples crowd a clock, when memory is 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeAlias, TypeVar
 
 import numpy as np
@@ -73,8 +74,20 @@ def compact(places: Places) -> slice | Places:
     """Return a slice where the places lie side by side: NumPy copies it much sooner."""
     begin, end = places.item(0), places.item(-1) + 1
     if end - begin == len(places) and places.tolist() == list(range(begin, end)):
-        return slice(begin, end)
+        return _slice(begin, end)
     return places
+
+
+@lru_cache(maxsize=1024)
+def _slice(begin: int, end: int) -> slice:
+    return slice(begin, end)  # groups are alike, and each of their feeds holds one
+
+
+def listed(members: Members) -> Places:
+    """Return columns as an array."""
+    if isinstance(members, slice):
+        return np.arange(members.start, members.stop, dtype=np.int32)
+    return members
 
 
 class LiveRing:
@@ -162,13 +175,19 @@ class LiveRing:
 
     def members(self, clock: int) -> Places:
         """Return the columns of a clock."""
-        return _listed(self._members[clock])
+        return listed(self._members[clock])
+
+    def among(self, clock: int, columns: Places) -> Members:
+        """Return `columns`, which are all of a clock, in the form that copies best."""
+        found, members = compact(columns), self._members[clock]
+        same = isinstance(found, slice) and isinstance(members, slice) and found == members
+        return members if same else found
 
     def missing(self, clock: int, columns: Places) -> Places:
         """Return the columns of a clock that are not among `columns`, all of which are its own."""
         members = self._members[clock]
         count = members.stop - members.start if isinstance(members, slice) else len(members)
-        return _NONE if count == len(columns) else np.setdiff1d(_listed(members), columns)
+        return _NONE if count == len(columns) else np.setdiff1d(listed(members), columns)
 
     # -- samples -----------------------------------------------------------------------------
 
@@ -378,10 +397,4 @@ def _with(members: Members, column: int) -> Members:
         return slice(members.start, column + 1)
     if not isinstance(members, slice) and not members.size:
         return slice(column, column + 1)
-    return np.append(_listed(members), np.int32(column))
-
-
-def _listed(members: Members) -> Places:
-    if isinstance(members, slice):
-        return np.arange(members.start, members.stop, dtype=np.int32)
-    return members
+    return np.append(listed(members), np.int32(column))

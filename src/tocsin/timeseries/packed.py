@@ -12,7 +12,8 @@ A block is cut into tiles of some columns; a reader pays for the tiles its colum
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +30,7 @@ Offsets = npt.NDArray[np.signedinteger]
 _TILE = 64  # columns: at most 64 KiB for 128 rows
 _POWERS = np.array([1.0, 1e2, 1e4])  # by kind of a column: what its values are multiplied by
 _SIGNED = (np.int8, np.int16, np.int32, np.int64)
+_NO_PLANES: Planes = np.empty((8, 0), np.uint8)
 _XOR = 255  # the kind of a column that no power makes whole
 
 
@@ -63,10 +65,6 @@ class PackedBlock:
         """Return the bytes of the compressed tiles."""
         return sum(map(len, self.tiles))
 
-    def take(self, rows: slice, columns: Columns) -> Values:
-        """Return a copy of the given rows and columns; `columns` ascend."""
-        return unpack([(self, columns)])[0][rows]
-
 
 def pack(blocks: Sequence[Values]) -> list[PackedBlock]:
     """Return blocks compressed; all have the same number of rows, at least one.
@@ -74,12 +72,13 @@ def pack(blocks: Sequence[Values]) -> list[PackedBlock]:
     Many small ones together cost little more than one.
     """
     changes, kinds = _coded(np.concatenate([block.T for block in blocks]))
-    packed, begin = [], 0
+    packed, begin, same = [], 0, dict[bytes, bytes]()
     for block in blocks:
         end = begin + block.shape[1]
         starts = range(begin, end, _TILE)
-        tiles = tuple(_ZSTD.compress(_planes(changes[at : min(end, at + _TILE)])) for at in starts)
-        packed.append(PackedBlock(len(block), kinds[begin:end].tobytes(), tiles))
+        tiles = tuple(_compressed(changes[at : min(end, at + _TILE)]) for at in starts)
+        own = kinds[begin:end].tobytes()
+        packed.append(PackedBlock(len(block), same.setdefault(own, own), tiles))
         begin = end
     return packed
 
@@ -91,7 +90,7 @@ def unpack(wanted: Sequence[tuple[PackedBlock, Columns]]) -> list[Values]:
     """
     rows = wanted[0][0].rows
     planes = [part for block, columns in wanted for part in _opened(block, columns)]
-    held = planes[0] if len(planes) == 1 else np.concatenate(planes, axis=1)
+    held = planes[0] if len(planes) == 1 else np.concatenate((_NO_PLANES, *planes), axis=1)
     changes = np.ascontiguousarray(held.T).view(np.uint64).reshape(-1, rows)
     kinds = [np.frombuffer(block.kinds, np.uint8)[columns] for block, columns in wanted]
     values = _decoded(changes, kinds[0] if len(kinds) == 1 else np.concatenate(kinds)).T
@@ -101,20 +100,53 @@ def unpack(wanted: Sequence[tuple[PackedBlock, Columns]]) -> list[Values]:
     ]
 
 
-def _opened(block: PackedBlock, columns: Columns) -> Iterator[Planes]:
-    """Yield byte planes, of shape (8, columns * rows), of some columns of a block."""
-    if not len(columns):
-        yield np.empty((8, 0), np.uint8)
-        return
-    for tile in range(int(columns[0]) // _TILE, int(columns[-1]) // _TILE + 1):
-        first, last = np.searchsorted(columns, (tile * _TILE, (tile + 1) * _TILE)).tolist()
-        if first == last:
-            continue
-        planes = np.frombuffer(_ZSTD.decompress(block.tiles[tile]), np.uint8).reshape(8, -1)
-        if (last - first) * block.rows < planes.shape[1]:
-            here = columns[first:last] - tile * _TILE
-            planes = planes.reshape(8, -1, block.rows)[:, here].reshape(8, -1)
-        yield planes
+def _opened(block: PackedBlock, columns: Columns) -> list[Planes]:
+    """Return byte planes, of shape (8, columns * rows), of some columns of a block."""
+    if len(block.tiles) == 1:
+        return [_opened_tile(block, 0, columns)]
+    tiles = columns // _TILE
+    bounds = np.searchsorted(tiles, np.arange(len(block.tiles) + 1)).tolist()
+    return [
+        _opened_tile(block, tile, columns[first:last] - tile * _TILE)
+        for tile, (first, last) in enumerate(pairwise(bounds))
+        if first < last
+    ]
+
+
+def _opened_tile(block: PackedBlock, tile: int, columns: Columns) -> Planes:
+    planes = np.frombuffer(_ZSTD.decompress(block.tiles[tile]), np.uint8)
+    held = planes.reshape(8, -1, block.rows)
+    return (held if len(columns) == held.shape[1] else held[:, columns]).reshape(8, -1)
+
+
+class Opening:
+    """Packed blocks that are opened together: ask for columns of each, open, then take them.
+
+    Of one block only one choice of columns may be asked for.
+    """
+
+    def __init__(self) -> None:
+        self.cells = 0  # asked for and not opened
+        self._asked: dict[int, list[tuple[PackedBlock, Columns]]] = {}  # by rows
+        self._opened: dict[int, Values] = {}  # by identity of the block
+
+    def ask(self, block: PackedBlock, columns: Columns) -> None:
+        """Ask for columns of a block, which ascend."""
+        self._asked.setdefault(block.rows, []).append((block, columns))
+        self.cells += block.rows * len(columns)
+
+    def open(self) -> None:
+        """Open what was asked for."""
+        for asked in self._asked.values():
+            for (block, _), values in zip(asked, unpack(asked), strict=True):
+                self._opened[id(block)] = values
+        self._asked.clear()
+        self.cells = 0
+
+    def take(self, block: PackedBlock, columns: Columns) -> Values:
+        """Return the columns of a block; one that was not asked for is opened alone."""
+        found = self._opened.get(id(block))
+        return unpack([(block, columns)])[0] if found is None else found
 
 
 class PackedTimes:
@@ -127,13 +159,14 @@ class PackedTimes:
         self._step = (int(times[-1]) - self._first) // max(1, self._count - 1)
         off = times - self._even()
         widest = int(np.abs(off).max())
-        self._off: Offsets = off.astype(
-            next(kind for kind in _SIGNED if widest <= np.iinfo(kind).max)
-        )
+        kind = next(kind for kind in _SIGNED if widest <= np.iinfo(kind).max)
+        self._off: Offsets | None = off.astype(kind) if widest else None
 
     def all(self) -> Times:
         """Return the times; read-only."""
-        times = self._even() + self._off
+        times = self._even()
+        if self._off is not None:
+            times = times + self._off
         times.flags.writeable = False
         return times
 
@@ -200,5 +233,6 @@ def _summed(changes: Bits, kinds: Kinds) -> Values:
     return values
 
 
-def _planes(changes: Bits) -> bytes:
-    return changes.view(np.uint8).reshape(-1, 8).T.tobytes()
+def _compressed(changes: Bits) -> bytes:
+    planes = changes.view(np.uint8).reshape(-1, 8).T.tobytes()
+    return bytes(memoryview(_ZSTD.compress(planes)))  # what zstd returns keeps its whole buffer

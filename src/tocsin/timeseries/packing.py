@@ -6,14 +6,12 @@ of work. What waits is limited by that number too, so nothing needs to be packed
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from tocsin.model.ring import ABSENT
-from tocsin.model.series import Values
 from tocsin.timeseries.chunk import Chunk, Packing
-from tocsin.timeseries.packed import PackedBlock, pack, unpack
+from tocsin.timeseries.packed import Columns, Opening, PackedBlock, pack
 
 AT_ONCE = 32_768  # cells
 
@@ -47,52 +45,24 @@ class PackingTogether(Packing):
         self._waiting = 0
         ripe, self._ripe = self._ripe, {}
         closed, self._closed = self._closed, []
-        for group in _by_rows(
-            (chunk, rows) for chunk in ripe if (rows := chunk.ripe()) is not None
-        ):
-            for chunk, block in _packed(group):
-                chunk.pack(block)
-        for group in _by_rows(_whole(closed)):
-            for chunk, block in _packed(group):
-                chunk.replace(block)
+        for chunk, rows, block in _packed((each, each.ripe()) for each in ripe):
+            chunk.pack(rows, block)
+        for chunk, _, block in _packed((each, slice(0, each.used)) for each in closed):
+            chunk.replace(block)
 
 
-def _by_rows(found: Iterable[tuple[Chunk, Values]]) -> Iterable[list[tuple[Chunk, Values]]]:
-    """Return chunks with their values, those with as many rows together."""
-    groups: dict[int, list[tuple[Chunk, Values]]] = {}
-    for chunk, values in found:
-        groups.setdefault(len(values), []).append((chunk, values))
-    return groups.values()
-
-
-def _packed(group: Sequence[tuple[Chunk, Values]]) -> Iterator[tuple[Chunk, PackedBlock]]:
-    blocks = pack([values for _, values in group])
-    return zip((chunk for chunk, _ in group), blocks, strict=True)
-
-
-def _whole(chunks: Sequence[Chunk]) -> Iterator[tuple[Chunk, Values]]:
-    """Yield each chunk with all its rows."""
-    opened = _opened([piece for chunk in chunks for piece in chunk.body().pieces])
-    for chunk in chunks:
-        body, width = chunk.body(), len(chunk.columns)
-        values = np.full((chunk.used, width), ABSENT)
-        row = 0
-        for piece in body.pieces:
-            values[row : row + piece.rows, : piece.width] = opened[id(piece)]
-            row += piece.rows
-        values[row:] = body.tail[: chunk.used - row, :width]
-        yield chunk, values
-
-
-def _opened(pieces: Sequence[PackedBlock]) -> dict[int, Values]:
-    """Return the values of pieces, by identity."""
-    groups: dict[int, list[PackedBlock]] = {}
-    for piece in pieces:
-        groups.setdefault(piece.rows, []).append(piece)
-    return {
-        id(piece): values
-        for group in groups.values()
-        for piece, values in zip(
-            group, unpack([(piece, np.arange(piece.width)) for piece in group]), strict=True
-        )
-    }
+def _packed(
+    found: Iterable[tuple[Chunk, slice | None]],
+) -> Iterator[tuple[Chunk, slice, PackedBlock]]:
+    """Yield chunks and rows of them with these rows packed; those with as many rows together."""
+    opening, groups = Opening(), dict[int, list[tuple[Chunk, slice, Columns]]]()
+    for chunk, rows in found:
+        if rows is not None:
+            columns = np.arange(len(chunk.columns))
+            chunk.ask(rows, columns, opening)
+            groups.setdefault(rows.stop - rows.start, []).append((chunk, rows, columns))
+    opening.open()
+    for group in groups.values():
+        blocks = pack([chunk.take(rows, columns, opening) for chunk, rows, columns in group])
+        for (chunk, rows, _), block in zip(group, blocks, strict=True):
+            yield chunk, rows, block

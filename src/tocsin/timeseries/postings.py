@@ -40,12 +40,8 @@ class Postings:
         self._tried: OrderedDict[tuple[str, str], _Tried] = OrderedDict()
 
     def add(self, sid: int, labels: Labels) -> None:
-        """Enter a series."""
-        for name, value in labels.pairs:
-            values = self._names.get(name)
-            if values is None:
-                values = self._names[name] = _Values()
-            values.add(value, sid)
+        """Enter a series; its label set shares its pairs with the others from now on."""
+        labels.share(tuple([self._enter(sid, pair) for pair in labels.pairs]))
 
     def remove(self, series: Iterable[tuple[int, Labels]]) -> None:
         """Take series out; names and values that nobody carries any more vanish."""
@@ -87,6 +83,12 @@ class Postings:
         if values is not None:
             for value, posting in values.postings.items():
                 yield value, posting.ids()
+
+    def _enter(self, sid: int, pair: tuple[str, str]) -> tuple[str, str]:
+        values = self._names.get(pair[0])
+        if values is None:
+            values = self._names[pair[0]] = _Values()
+        return values.add(pair, sid)
 
     def _union(self, matcher: Matcher, *, accepted: bool) -> SeriesIds:
         """Return the series whose value `matcher` accepts, or those whose value it refuses."""
@@ -149,12 +151,15 @@ class _Values:
         self.journal: list[str] = []
         self.edition = 0
 
-    def add(self, value: str, sid: int) -> None:
+    def add(self, pair: tuple[str, str], sid: int) -> tuple[str, str]:
+        """Enter a series, and return the pair as the first one with this value had it."""
+        value = pair[1]
         posting = self.postings.get(value)
         if posting is None:
-            posting = self.postings[value] = _Posting()
+            posting = self.postings[value] = _Posting(pair)
             self.journal.append(value)
         posting.add(sid)
+        return posting.pair
 
     def discard(self, value: str, sids: list[int]) -> None:
         posting = self.postings[value]
@@ -173,9 +178,10 @@ class _Values:
 class _Posting:
     """Sorted series ids; additions wait in a list until somebody reads."""
 
-    __slots__ = ("_ids", "_new")
+    __slots__ = ("_ids", "_new", "pair")
 
-    def __init__(self) -> None:
+    def __init__(self, pair: tuple[str, str]) -> None:
+        self.pair = pair
         self._ids = NO_SERIES
         self._new: list[int] = []
 

@@ -66,7 +66,7 @@ class Plan:
     def room(self) -> tuple[int, int]:
         """Return how many columns and clocks there is to be room for."""
         columns = sum(map(len, self.sids))
-        return columns + columns // 16, len(self.clocks) + len(self.clocks) // 16
+        return columns + columns // 32, len(self.clocks) + len(self.clocks) // 32
 
     @property
     def size(self) -> int:

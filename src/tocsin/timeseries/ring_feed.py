@@ -14,16 +14,14 @@ import numpy as np
 
 from tocsin.model.ring import ABSENT, Places
 from tocsin.model.series import Values
-from tocsin.timeseries.live_ring import OWN, LiveRing, compact
+from tocsin.timeseries.live_ring import OWN, LiveRing, compact, listed
 from tocsin.timeseries.postings import SeriesIds
 
 
 class RowFeed:
     """Passes the samples of a row on that share the clock of their group."""
 
-    __slots__ = (
-        "_clock", "_columns", "_destination", "_group", "_live", "_missing", "_positions", "_source"
-    )  # fmt: skip
+    __slots__ = ("_clock", "_destination", "_group", "_live", "_missing", "_source")
 
     def __init__(self, live: LiveRing, group: int, source: SeriesIds, columns: Places) -> None:
         """Pass the positions `source` of a row on to `columns`."""
@@ -34,10 +32,8 @@ class RowFeed:
         self._live = live
         self._group = group
         self._clock = clock
-        self._positions = source
-        self._columns = columns
         self._source = compact(source)
-        self._destination = compact(columns)
+        self._destination = compact(columns) if len(missing) else live.among(clock, columns)
         self._missing = compact(missing) if len(missing) else None
 
     def take(self, ts_ms: int, row: Values) -> None:
@@ -52,7 +48,8 @@ class RowFeed:
         if (written and times.item((written - 1) & mask, clock) >= ts_ms) or (
             written > mask and times.item(at, clock) > ts_ms - live.depth_ms
         ):
-            _put_row(live, self._columns, ts_ms, row[self._positions], home=self._group)
+            columns = listed(self._destination)
+            _put_row(live, columns, ts_ms, row[self._source], home=self._group)
             return
         if self._missing is not None:
             ring.values[at, self._missing] = ABSENT

@@ -6,7 +6,8 @@ or with more than a few samples beside its group's rows, gets a clock of its own
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import groupby
 
 import numpy as np
 
@@ -30,43 +31,59 @@ def clocks(head: Head, sids: SeriesIds, depth_ms: int) -> Iterator[Clock]:
     singles = dict(head.singles(sids))
     wanted = np.zeros(head.catalog.size, np.bool_)
     wanted[sids[(homes != NOWHERE) & ~several]] = True
-    beside: dict[int, list[int]] = {}
-    for sid, home in zip(singles, head.homes(_array(singles)).tolist(), strict=True):
-        if wanted[sid]:
-            beside.setdefault(home, []).append(sid)
-    alone = sids[several].tolist()
-    for index in np.unique(homes[wanted[sids]]).tolist():
-        group = head.group_at(index)
-        strays = {sid: singles[sid] for sid in beside.get(index, ())}
-        clock, crowded = _shared(group, wanted, strays, depth_ms)
-        alone += crowded
-        if clock.blocks:
-            yield clock
-    yield from _lone(head, _array(alone), depth_ms)
+    beside, crowded = _beside(head, singles, wanted, depth_ms)
+    wanted[crowded] = False
+    groups = [head.group_at(index) for index in np.unique(homes[wanted[sids]]).tolist()]
+    yield from _shared(head, groups, wanted, beside, depth_ms=depth_ms)
+    yield from _lone(head, _array([*sids[several].tolist(), *crowded]), depth_ms)
     for sid in sids[homes == NOWHERE].tolist():
         if sid in singles:
             yield _own(sid, *singles[sid].newest(depth_ms))
 
 
+def _beside(
+    head: Head, singles: Mapping[int, SingleSeries], wanted: Mask, depth_ms: int
+) -> tuple[dict[int, list[Rows]], list[int]]:
+    """Return by group what lies beside its rows, and the series that have too much there."""
+    beside: dict[int, list[Rows]] = {}
+    crowded = []
+    for sid, home in zip(singles, head.homes(_array(singles)).tolist(), strict=True):
+        if not wanted[sid]:
+            continue
+        group = head.group_at(home)
+        since, newest = _window(group, depth_ms)
+        times, values = singles[sid].read(since, FURTHEST_MS)
+        rows = sum(rows.stop - rows.start for _, rows in group.between(since, newest))
+        if len(times) > max(FEW, rows // CROWD_SHARE):
+            crowded.append(sid)
+        elif len(times):
+            beside.setdefault(home, []).append(_row_block(sid, times, values))
+    return beside, crowded
+
+
 def _shared(
-    group: Group, wanted: Mask, strays: Mapping[int, SingleSeries], depth_ms: int
-) -> tuple[Clock, list[int]]:
-    """Return the clock of a group, and the series that have too much beside its rows."""
-    newest = group.newest
-    if newest is None:
-        return Clock(group.index, []), list(strays)
-    since = newest - depth_ms
-    rows = list(group.rows(wanted, since, newest))
-    if not strays:
-        return Clock(group.index, rows), []
-    found = {sid: single.read(since, FURTHEST_MS) for sid, single in strays.items()}
-    most = max(FEW, sum(len(each.times) for each in rows) // CROWD_SHARE)
-    crowded = [sid for sid, (times, _) in found.items() if len(times) > most]
-    if crowded:
-        wanted[crowded] = False
-        rows = list(group.rows(wanted, since, newest))
-    kept = (_row_block(sid, *found[sid]) for sid in found if sid not in crowded)
-    return Clock(group.index, [*rows, *(each for each in kept if len(each.times))]), crowded
+    head: Head,
+    groups: Sequence[Group],
+    wanted: Mask,
+    beside: Mapping[int, list[Rows]],
+    *,
+    depth_ms: int,
+) -> Iterator[Clock]:
+    """Yield the clocks of groups."""
+    parts = (part for group in groups for part in group.parts(wanted, *_window(group, depth_ms)))
+    seen = set()
+    for home, found in groupby(head.opened(parts), key=lambda each: each[0].home):
+        seen.add(home)
+        rows = [rows for part, opening in found for rows in part.rows(opening)]
+        yield Clock(home, rows + beside.get(home, []))
+    for home, rows in beside.items():
+        if home not in seen:
+            yield Clock(home, rows)
+
+
+def _window(group: Group, depth_ms: int) -> tuple[int, int]:
+    newest = 0 if group.newest is None else group.newest
+    return newest - depth_ms, newest
 
 
 def _lone(head: Head, sids: SeriesIds, depth_ms: int) -> Iterator[Clock]:
