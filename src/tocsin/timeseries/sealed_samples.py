@@ -16,6 +16,7 @@ from tocsin.timeseries.block import Block
 from tocsin.timeseries.block_codec import BadBlock
 from tocsin.timeseries.block_reader import BlockReader, Column
 from tocsin.timeseries.blocks import Blocks
+from tocsin.timeseries.tombstones import Hidden, Tombstones
 
 _CHUNKS = 16  # about 400 KiB each
 _SERIES = 10_000
@@ -26,14 +27,17 @@ Place = tuple[str, int]
 class SealedSamples:
     """The samples of a tenant's blocks, one by one. Belongs to the store's thread."""
 
-    def __init__(self, blocks: Blocks) -> None:
+    def __init__(self, blocks: Blocks, tombstones: Tombstones) -> None:
         self._blocks = blocks
+        self._tombstones = tombstones
         self._numbers: dict[tuple[str, Labels], int | None] = {}
         self._chunks: OrderedDict[Place, dict[int, Column]] = OrderedDict()
 
     def at(self, labels: Labels, ts_ms: int) -> np.float64 | None:
         """Return the sample of a series at a time, None when there is none. Raises OSError."""
         for block in self._blocks.between(ts_ms, ts_ms):
+            if any(each.hides(labels, ts_ms) for each in self._hidden(block)):
+                continue
             try:
                 found = self._in_block(block, labels, ts_ms)
             except BadBlock as fault:
@@ -42,6 +46,9 @@ class SealedSamples:
             if found is not None:
                 return found
         return None
+
+    def _hidden(self, block: Block) -> list[Hidden]:
+        return self._tombstones.of_block(block.name.ulid)
 
     def _in_block(self, block: Block, labels: Labels, ts_ms: int) -> np.float64 | None:
         with BlockReader(block) as reader:

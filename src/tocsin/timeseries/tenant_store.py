@@ -98,7 +98,7 @@ class TenantStore:
         self._blocks = Blocks(tenant, directory / "blocks", cache)
         self._tombstones = Tombstones(directory / NAME)
         self._lost_bytes = self._recover(tenant, directory / "wal")
-        self._head.sealed = SealedSamples(self._blocks).at
+        self._head.sealed = SealedSamples(self._blocks, self._tombstones).at
         self.upkeep = Upkeep(
             tenant, options, self._head, self._wal, self._blocks, self._tombstones, workshop
         )

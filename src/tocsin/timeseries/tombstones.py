@@ -60,6 +60,10 @@ class Hidden(msgspec.Struct, frozen=True):
         """Tell whether a series is meant."""
         return all_match(self.matchers, labels)
 
+    def hides(self, labels: Labels, ts_ms: int) -> bool:
+        """Tell whether a sample is meant."""
+        return self.start_ms <= ts_ms <= self.end_ms and self.covers(labels)
+
 
 class Tombstones:
     """The tombstones of one tenant. Belongs to the store's thread."""
@@ -79,6 +83,11 @@ class Tombstones:
     def add(self, tombstone: Tombstone) -> None:
         """Make a deletion durable, and then take it in. Raises OSError."""
         self._replace([*self._held, tombstone])
+
+    @property
+    def held(self) -> Sequence[Tombstone]:
+        """Return all there are now."""
+        return self._held
 
     def of_head(self) -> list[Hidden]:
         """Return what is hidden in the head."""
@@ -104,14 +113,13 @@ class Tombstones:
         """Note that the head was read back from the log, and what is hidden left out."""
         self._take([msgspec.structs.replace(each, head=False) for each in self._held])
 
-    def dismiss(self, ulids: Collection[str]) -> None:
-        """Note that nothing is hidden in these blocks. Raises OSError."""
-        replace = msgspec.structs.replace
-        kept = [
-            replace(each, blocks=tuple(ulid for ulid in each.blocks if ulid not in ulids))
-            for each in self._held
-        ]
-        self._replace(kept)
+    def dismiss(self, ulids: Collection[str], *, of: Collection[Tombstone]) -> None:
+        """Note that some tombstones hide nothing in these blocks. Raises OSError.
+
+        Others may have come since somebody looked: they are left alone.
+        """
+        if ulids:
+            self._replace([_without(each, ulids) if each in of else each for each in self._held])
 
     def prune(
         self, *, blocks: Collection[str], oldest_segment: int | None, oldest_ms: int | None
@@ -147,6 +155,11 @@ class Tombstones:
     def _take(self, held: Sequence[Tombstone]) -> None:
         self._compiled = {each: each.compiled() for each in held}
         self._held = tuple(held)
+
+
+def _without(tombstone: Tombstone, ulids: Collection[str]) -> Tombstone:
+    kept = tuple(ulid for ulid in tombstone.blocks if ulid not in ulids)
+    return msgspec.structs.replace(tombstone, blocks=kept)
 
 
 def cut(series: Iterable[Series], hidden: Sequence[Hidden]) -> list[Series]:

@@ -34,7 +34,7 @@ from tocsin.timeseries.merging import Merge
 from tocsin.timeseries.options import Options, milliseconds
 from tocsin.timeseries.sealing import Order, Seal
 from tocsin.timeseries.segments import make_directory
-from tocsin.timeseries.tombstones import NAME, Tombstones
+from tocsin.timeseries.tombstones import NAME, Hidden, Tombstones
 from tocsin.timeseries.wal import Wal
 from tocsin.timeseries.work import REST, Kind, Work, Workshop
 
@@ -149,11 +149,12 @@ class Upkeep:
         due = self.tombstones.blocks_before(before_ms)
         if not due:
             return
-        blocks, untouched = [block for block in self.blocks if block.name.ulid in due], set[str]()
+        held, untouched = self.tombstones.held, set[str]()
+        blocks = [block for block in self.blocks if block.name.ulid in due]
         for block in blocks:
-            look = _Look(block, self.tombstones, untouched)
+            look = _Look(block, self.tombstones.of_block(block.name.ulid), untouched)
             yield self.workshop.item(Kind.READ, look.run)
-        self.tombstones.dismiss(untouched)
+        self.tombstones.dismiss(untouched, of=held)
         for block in blocks:
             if block.name.ulid not in untouched:
                 yield from self._rewrite([block], now_ms)
@@ -236,14 +237,13 @@ class _Look:
     """Finds out whether anything in a block is hidden; if not, its id is added to `untouched`."""
 
     block: Block
-    tombstones: Tombstones
+    hidden: Sequence[Hidden]
     untouched: set[str]
 
     def run(self) -> None:
-        hidden = self.tombstones.of_block(self.block.name.ulid)
         try:
             with BlockReader(self.block) as reader:
-                if not BlockView(reader, hidden).touched().any():
+                if not BlockView(reader, self.hidden).touched().any():
                     self.untouched.add(self.block.name.ulid)
         except BadBlock:
             return  # to be rewritten, and thereby set aside

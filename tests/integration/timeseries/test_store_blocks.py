@@ -330,6 +330,19 @@ def test_a_deletion_does_not_touch_what_comes_later(open_store: Open, root: Path
     assert (len(blocks(root)), store.stats(A).tombstones) == (1, 0)
 
 
+def test_a_deleted_sample_may_be_written_again(open_store: Open) -> None:
+    store = open_store(out_of_order_window=timedelta(days=1))
+    fill(store, 0, 6 * HOUR)
+    store.expire(A, 6 * HOUR)
+    again = [Sample(named("up"), MINUTE, 5.0)]
+    assert store.append_samples(A, again).refused == {"duplicate": 1}
+    store.delete_series(A, [matcher("__name__", "=", "up")], end_ms=HOUR, now_ms=6 * HOUR)
+    assert store.append_samples(A, again).stored == 1
+    for _ in range(2):
+        assert content(store, 0, HOUR)[str(named("up"))] == [(MINUTE, 5.0)]
+        store = open_store()
+
+
 def test_deleted_samples_are_off_the_disk_within_a_day(open_store: Open, root: Path) -> None:
     store = open_store()
     secret = named("visits", person="jane")
@@ -609,3 +622,23 @@ def test_a_ring_of_series_beyond_the_limit_is_refused_for_a_while(open_store: Op
     assert store.ring(A, "m", depth_ms=9 * HOUR) is None
     assert store.ring(A, "m", depth_ms=9 * HOUR) is None
     assert store.ring(A, "m", depth_ms=MINUTE) is not None
+
+
+@pytest.mark.parametrize("at", range(12))
+def test_a_deletion_in_the_midst_of_cleaning_and_merging_counts(
+    open_store: Open, root: Path, at: int
+) -> None:
+    store = open_store()
+    fill(store, 0, 26 * HOUR, step=20 * MINUTE)
+    store.expire(A, 12 * HOUR)
+    store.delete_series(A, [matcher("__name__", "=", "load")], end_ms=HOUR, now_ms=12 * HOUR)
+    steps = store.upkeep(A, 30 * HOUR)
+    _run(islice(steps, at))
+    store.delete_series(A, [matcher("__name__", "=", "up")], now_ms=30 * HOUR)
+    expected = content(store)
+    assert not [key for key in expected if 'up"' in key]
+    _run(steps)
+    assert content(store) == expected
+    store.clean_tombstones(A, 30 * HOUR)
+    assert content(store) == expected
+    assert content(open_store()) == expected

@@ -59,8 +59,11 @@ def test_blocks_are_due_by_the_age_of_their_tombstones(path: Path) -> None:
     assert held.blocks_before(5) == set()
     assert held.blocks_before(6) == {"A"}
     assert held.blocks_before(99) == {"A", "B"}
-    held.dismiss({"A"})
-    assert Tombstones(path).blocks_before(99) == {"B"}
+    looked_at = held.held
+    held.add(tombstone("A", "C", created_ms=60))
+    held.dismiss({"A"}, of=looked_at)
+    assert Tombstones(path).blocks_before(60) == {"B"}
+    assert Tombstones(path).blocks_before(99) == {"A", "B", "C"}
 
 
 def test_a_tombstone_goes_once_it_applies_to_nothing(path: Path) -> None:

@@ -201,7 +201,8 @@ def test_single_samples_of_blocks_are_found_again_and_again(
     write(tmp_path, content)
     write(tmp_path, {SERIES[0]: {3: 3.0, 7: 7.0}, SERIES[1]: {4: 4.0}})
     blocks = Blocks(TENANT, tmp_path, IndexCache(1 << 20))
-    found = SealedSamples(blocks)
+    tombstones = Tombstones(tmp_path / "none")
+    found = SealedSamples(blocks, tombstones)
     for _ in range(2):
         assert [found.at(each, 5) for each in SERIES] == [5.0, 5.1, 5.2]
         assert found.at(SERIES[0], 3) == 3.0
@@ -213,5 +214,5 @@ def test_single_samples_of_blocks_are_found_again_and_again(
         data[section.offset] ^= 0xFF
         block.path.write_bytes(data)
         blocks.cache.drop(block.name.ulid)
-    assert SealedSamples(blocks).at(SERIES[0], 5) is None
+    assert SealedSamples(blocks, tombstones).at(SERIES[0], 5) is None
     assert len(blocks.faults) == 2
