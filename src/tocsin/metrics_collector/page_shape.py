@@ -64,7 +64,7 @@ class PageShape:
         """Return the numbers of a page, None when it has another shape."""
         raw = np.frombuffer(page, np.uint8)
         stops = np.flatnonzero(raw == _FEED) + 1
-        if len(stops) != len(self.heads) or (page and stops[-1] != len(page)):
+        if len(stops) != len(self.heads) or (page and not page.endswith(b"\n")):
             return None
         rests = np.diff(stops, prepend=0) - self.heads
         if (rests < 0).any() or ((rests == 0) != self.quiet).any():

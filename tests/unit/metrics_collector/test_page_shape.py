@@ -152,6 +152,7 @@ def test_a_page_may_change_its_format() -> None:
 def test_a_page_of_comments_and_an_empty_one_have_a_shape() -> None:
     for page in ("", "\n\n", "# nothing\n"):
         check([page] * 4, openmetrics=False)
+        check([page, page, page, "a 1", page + "a 1", page], openmetrics=False)
         in_shape(page)
 
 
