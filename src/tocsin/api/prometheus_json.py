@@ -9,7 +9,7 @@ from tocsin.metrics_collector.views import DroppedTarget, TargetView
 from tocsin.model.errors import InvalidInput
 from tocsin.model.rfc3339 import ZERO_TIME, format_nano
 from tocsin.model.series import Series
-from tocsin.promql.format import format_exponent, format_value
+from tocsin.promql.format import format_exponent, format_plain, format_value
 from tocsin.promql.parser import Grammar, parse
 from tocsin.promql.printer import text_of
 from tocsin.promql.result import Answer, Matrix, Scalar, String, Vector
@@ -30,7 +30,8 @@ def answer_json(value: Answer) -> dict[str, Any]:
         case Matrix():
             return {"resultType": "matrix", "result": [_series_json(s) for s in value.series]}
         case Scalar():
-            return {"resultType": "scalar", "result": point(value.at_ms, value.value)}
+            plain = format_plain(value.value)  # Prometheus writes scalars so, and elements not
+            return {"resultType": "scalar", "result": [seconds(value.at_ms), plain]}
         case String():
             return {"resultType": "string", "result": [seconds(value.at_ms), value.value]}
         case _:

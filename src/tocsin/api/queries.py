@@ -18,7 +18,7 @@ from tocsin.promql.result import Result
 
 T = TypeVar("T")
 LONGEST = timedelta(minutes=2)  # `--query.timeout` of Prometheus
-EXPIRED = "query timed out in query execution"
+NO_TURN = "query timed out in query queue"
 Expired: TypeAlias = Callable[[], bool]
 
 
@@ -134,7 +134,7 @@ class AtOnce(AdHocQueries):
         began = self.clock.now()
         ends = began + (LONGEST if question.timeout is None else min(LONGEST, question.timeout))
         if ends <= began:
-            raise QueryTimeout(EXPIRED)
+            raise QueryTimeout(NO_TURN)
         result = answered(self.engine, tenant, question, lambda: self.clock.now() >= ends)
         return render(Ran(result, took=self.clock.now() - began))
 

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import TypeVar
 
-from tocsin.api.queries import EXPIRED, AdHocQueries, Question, Ran, SamplesLater, answered
+from tocsin.api.queries import NO_TURN, AdHocQueries, Question, Ran, SamplesLater, answered
 from tocsin.app.instruments import QueryInstruments
 from tocsin.app.query_turns import QueryTurns, Share
 from tocsin.model.errors import InvalidInput, LimitExceeded, TocsinError, Unreachable
@@ -83,7 +83,7 @@ class AdHoc(AdHocQueries):
             allowed = min(allowed, question.timeout)
         ends = began + allowed.total_seconds()
         if ends <= began:
-            raise QueryTimeout(EXPIRED)
+            raise QueryTimeout(NO_TURN)
 
         unwanted = threading.Event()
 
@@ -94,7 +94,7 @@ class AdHoc(AdHocQueries):
             started = self._loop.time()
             result = answered(self._engine, tenant, question, expired)
             if unwanted.is_set():  # what is no answer need not be rendered
-                raise QueryTimeout(EXPIRED)
+                raise QueryTimeout(NO_TURN)
             took = timedelta(seconds=self._loop.time() - started)
             return render(Ran(result, timedelta(seconds=started - began), took)), result.samples
 

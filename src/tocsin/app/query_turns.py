@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from tocsin.api.queries import NO_TURN
 from tocsin.model.tenant import TenantId
 from tocsin.promql.errors import QueryTimeout, TooManyQueries
 
@@ -81,7 +82,7 @@ class QueryTurns:
                 await turn
         except TimeoutError as error:
             self._give_back(tenant, turn)
-            raise QueryTimeout("query timed out in query queue") from error
+            raise QueryTimeout(NO_TURN) from error
         except asyncio.CancelledError:
             self._give_back(tenant, turn)
             raise

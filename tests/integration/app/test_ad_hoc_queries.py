@@ -170,7 +170,7 @@ async def test_the_budget_of_the_tenant_ends_a_query(room: Room) -> None:
     with pytest.raises(TooManySamples):
         await room.queries.ask(ACME, Instant("up + up", 1000, timeout=None), result)
     for timeout in (timedelta(0), timedelta(seconds=-1)):
-        with pytest.raises(QueryTimeout, match="query timed out in query execution"):
+        with pytest.raises(QueryTimeout, match="query timed out in query queue"):
             await room.queries.ask(ACME, Instant("up", 1000, timeout=timeout), result)
     room.queries.close()
 
