@@ -19,10 +19,12 @@ from tocsin.metrics_collector.remote_write_frames import Places, have_times, sam
 from tocsin.model.sample import Metadata
 
 Bytes: TypeAlias = npt.NDArray[np.uint8]
-_Key: TypeAlias = tuple[Hashable, int]
+_Key: TypeAlias = tuple[Hashable, int, bytes]
 
 _TAG, _VALUE, _TIME = 3, 8, 6  # bytes: of a sample before its value, of a value, of a time
-_MOST_SEEN = 4096  # lengths of requests
+_WITH_VALUE, _WITHOUT_VALUE = b"\x12\x10\x09", b"\x12\x07\x10"  # how a sample begins
+_MOST_SEEN = 4096  # requests that were seen once
+_LONGEST_BEGIN = 64 << 10  # bytes
 _IDLE = 4096  # requests after which a template that did not fit makes room for others
 
 
@@ -63,7 +65,7 @@ class Templates:
     def find(self, kind: Hashable, body: bytes) -> Template | None:
         """Return the template of a request of some kind, None when there is none that fits."""
         self._requests += 1
-        key = (kind, len(body))
+        key = _key(kind, body)
         found = self._kept.get(key)
         if found is None:
             return None
@@ -84,7 +86,7 @@ class Templates:
         metadata: dict[str, Metadata],
     ) -> None:
         """Keep a request whose series all have the usual form, when its length comes again."""
-        key = (kind, len(body))
+        key = _key(kind, body)
         if key not in self._seen:
             if len(self._seen) >= _MOST_SEEN:
                 self._seen.clear()
@@ -108,6 +110,13 @@ class Templates:
     def _drop(self, key: _Key) -> None:
         if self._kept.pop(key, None) is not None:
             self._bytes -= 2 * key[1]
+
+
+def _key(kind: Hashable, body: bytes) -> _Key:
+    """Return what requests have in common that may be alike: length, and all before a sample."""
+    with_value = body.find(_WITH_VALUE, 0, _LONGEST_BEGIN)
+    without = body.find(_WITHOUT_VALUE, 0, with_value if with_value >= 0 else _LONGEST_BEGIN)
+    return kind, len(body), body[: max(0, with_value if without < 0 else without)]
 
 
 def _fixed(body: bytes, samples: Places) -> Bytes:

@@ -225,6 +225,15 @@ def test_a_request_that_comes_again_is_read_by_its_template() -> None:
     assert not repeated(later, known)  # it must come twice again
 
 
+def test_requests_of_one_length_with_other_series_have_templates_of_their_own() -> None:
+    known, bodies = KnownSeries(), [usual(50), usual(50, offset=25)]
+    assert len(bodies[0]) == len(bodies[1])
+    for _ in range(3):
+        for body in bodies:
+            FirstVersion(body, known).decode()
+    assert all(repeated(body, known) for body in bodies)
+
+
 @pytest.mark.parametrize("at", [1, 7, 60, -2, -1, -8, -17])
 def test_a_request_that_differs_elsewhere_than_in_values_and_times_is_read_anew(at: int) -> None:
     known = KnownSeries()
