@@ -29,6 +29,7 @@ Offsets: TypeAlias = npt.NDArray[np.signedinteger]
 _FEWEST = 4  # rows a chunk begins with room for
 _PIECE_CELLS = 256  # rows are packed when together they have so many cells,
 _PIECE_ROWS = 16  # but not fewer rows at a time
+_MANY_TOGETHER = 4  # times as many rows are packed where many come at once
 _JOINED = 3  # so many small pieces are packed anew with what comes next
 _WORTH_PACKING = 8  # rows
 
@@ -146,6 +147,21 @@ class Chunk:
         """Write a row behind the last."""
         at = self._next(ts_ms)
         self._body.tail[at, : len(row)] = row
+
+    def extend(self, times: Times, rows: Values) -> None:
+        """Write rows behind the last; times ascend."""
+        self.add(int(times[0]), rows[0])
+        count, begin = len(times), self.used
+        open_rows, body = begin - self._body.packed, self._body
+        if open_rows + count - 1 > len(body.tail):
+            tail = np.empty((open_rows + count - 1, body.tail.shape[1]), np.float64)
+            tail[:open_rows] = body.tail[:open_rows]
+            body = self._body = Body(body.pieces, body.packed, tail)
+        body.tail[open_rows : open_rows + count - 1, : rows.shape[1]] = rows[1:]
+        self._times = np.concatenate((self.times, times[1:])) - self._base
+        self.used, self.last = begin + count - 1, int(times[-1])
+        if open_rows + count > _MANY_TOGETHER * self._together() + self._keep:
+            self._packing.ripen(self)
 
     def begin(self, ts_ms: int) -> int:
         """Begin a row without samples behind the last, and return its number."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _HEAD = struct.Struct("<III")
 _TAIL = struct.Struct("<IB")  # what the checksum covers beside the payload
@@ -19,8 +19,7 @@ _SIZE = struct.Struct("<IIIB").size
 _SEQ_MASK = 0xFFFFFFFF
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(NamedTuple):
     """One record; `end` is the offset behind it."""
 
     seq: int

@@ -158,6 +158,19 @@ class Group:
         self._follow(ts_ms).add(ts_ms, row)
         return last is None or last.columns is not self.columns
 
+    def extend(self, times: Times, rows: Values, *, slots: int) -> bool:
+        """Write whole rows behind the last, as `add` does."""
+        before = self.chunks[-1].columns if self.chunks else None
+        done = 0
+        while done < len(times):
+            chunk = self.chunks[-1] if self.chunks else None
+            if chunk is None or chunk.columns is not self.columns or chunk.used >= slots:
+                chunk = self._follow(int(times[done]))
+            upto = min(len(times), done + slots - chunk.used)
+            chunk.extend(times[done:upto], rows[done:upto])
+            done = upto
+        return before is not self.columns
+
     def row(self, ts_ms: int, count: int, *, slots: int) -> tuple[Chunk, int] | None:
         """Return an open row at this time and its chunk; it is made when there is none.
 

@@ -116,6 +116,17 @@ class Head:
         for feed in group.feeds:
             feed.take(ts_ms, row)
 
+    def add_rows(self, group: Group, times: Times, rows: Values) -> None:
+        """Take rows as `add_row` does, times ascending; `fits` must hold for the first."""
+        if group.extend(times, rows, slots=self._chunk_slots):
+            self._join(group.columns, group)
+        self.catalog.newest_times[group.columns] = times[-1]
+        self.catalog.newest_values[group.columns] = rows[-1]
+        self._count(rows.size, int(times[-1]))
+        homes = np.full(len(group.columns), group.index, np.int32)
+        for ts_ms, row in zip(times, rows, strict=True) if self.rings.size else ():
+            self.rings.feed(group.columns, np.full(len(row), ts_ms), row, homes)
+
     def add_part(self, group: Group, ts_ms: int, sids: SeriesIds, values: Values) -> None:
         """Take samples of some of the group's columns; none may be there already."""
         found = group.row(ts_ms, len(sids), slots=self._chunk_slots)

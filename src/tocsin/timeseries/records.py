@@ -95,9 +95,12 @@ class Packer:
         """Return the bytes of refs; neighbours in order cost next to nothing."""
         return self.pack(np.diff(refs, prepend=np.uint32(0)))
 
+    def planes(self, data: memoryview) -> bytes:
+        """Return the bytes of the numbers packed in `data`, those of equal weight together."""
+        return self._decompressor.decompress(data[1:]) if data[0] == _ZSTD else bytes(data[1:])
+
     def _unpack(self, data: memoryview, width: int) -> npt.NDArray[np.uint8]:
-        planes = self._decompressor.decompress(data[1:]) if data[0] == _ZSTD else bytes(data[1:])
-        return np.frombuffer(planes, np.uint8).reshape(width, -1).T.ravel()
+        return np.frombuffer(self.planes(data), np.uint8).reshape(width, -1).T.ravel()
 
 
 def roomy(last: Bits, size: int) -> Bits:
@@ -157,10 +160,17 @@ def row(ref: int, ts_ms: int, change: Bits, packer: Packer) -> bytes:
     return _ROW.pack(ref, ts_ms) + packer.pack(change)
 
 
-def read_row(payload: memoryview, packer: Packer) -> tuple[int, int, Bits]:
-    """Return layout ref, time and change of a ROW."""
+def open_row(payload: memoryview, packer: Packer) -> tuple[int, int, bytes]:
+    """Return layout ref, time and byte planes of a ROW, see `row_bits`."""
     ref, ts_ms = _ROW.unpack_from(payload)
-    return ref, ts_ms, packer.bits(payload[_ROW.size :])
+    return ref, ts_ms, packer.planes(payload[_ROW.size :])
+
+
+def row_bits(planes: Sequence[bytes], width: int) -> Bits:
+    """Return the changes of rows of one layout, of shape (rows, width)."""
+    held = np.frombuffer(b"".join(planes), np.uint8).reshape(len(planes), 8, width)
+    changes: Bits = held.transpose(0, 2, 1).copy().view(np.uint64)[:, :, 0]
+    return changes
 
 
 def changes(refs: Refs, times: Times, change: Bits, packer: Packer) -> bytes:

@@ -19,9 +19,10 @@ from tocsin.model.labels import Labels
 from tocsin.model.sample import STALE, Metadata, Sample
 from tocsin.model.series import Layout, Values
 from tocsin.model.tenant import TenantId
+from tocsin.timeseries import records
 from tocsin.timeseries.frames import pack_frame, read_frames
 from tocsin.timeseries.options import Fsync, Options
-from tocsin.timeseries.records import RecordType, header
+from tocsin.timeseries.records import Packer, RecordType, header
 from tocsin.timeseries.store import MetricStore
 
 A = TenantId("a")
@@ -322,3 +323,48 @@ def test_a_killed_process_loses_nothing_it_had_appended(tmp_path: Path) -> None:
     assert done.returncode == -9
     found, lost = reopened(tmp_path)
     assert ([ts for ts, _ in found["y"]], lost) == (list(range(1, 101)), 0)
+
+
+def test_rows_of_groups_that_share_series_come_back_in_their_order(tmp_path: Path) -> None:
+    store = MetricStore(tmp_path, Options(chunk_slots=8))
+    first, second = layout("g", "x", "y"), layout("h", "y", "z")
+    for ts in range(0, 60, 2):
+        store.append(A, first, ts, row(ts, -ts))
+        store.append(A, second, ts + 1, row(ts / 7, 0.5))
+        if ts % 10 == 0:
+            store.append_samples(A, [Sample(Labels.of({"__name__": "z"}), ts + 1000, ts)])
+        if ts == 30:
+            first = layout("g", "y", "x", "new")
+            store.append(A, first, ts + 1, row(1, 2, 3))
+            first = layout("g", "x", "y")
+    expected = content(store)
+    assert [len(expected[name]) for name in ("new", "x", "y", "z")] == [1, 31, 60, 7]
+    store.close()
+    for _ in range(2):
+        assert reopened(tmp_path) == (expected, 0)
+
+
+def test_a_row_of_another_length_than_its_layout_ends_the_reading(tmp_path: Path) -> None:
+    steps = fill(tmp_path)
+    (segment,) = segments(tmp_path)
+    seq = [frame.seq for frame in read_frames(memoryview(segment.read_bytes()))][-1] + 1
+    strange = pack_frame(seq, RecordType.ROW, records.row(0, 9, np.zeros(3, np.uint64), Packer()))
+    with segment.open("ab") as file:
+        file.write(strange)
+    assert reopened(tmp_path) == (steps[-1][1], len(strange))
+
+
+def test_samples_in_the_form_of_the_first_logs_are_still_read(tmp_path: Path) -> None:
+    steps = fill(tmp_path)
+    (segment,) = segments(tmp_path)
+    seq = [frame.seq for frame in read_frames(memoryview(segment.read_bytes()))][-1] + 1
+    values = np.array([1.5, 2.5]).view(np.uint64)
+    change = values ^ np.array([0, values[0]], np.uint64)
+    refs, times = np.array([1, 0], np.uint32), np.array([50, 60])
+    old = records.changes(refs, times, change, Packer())
+    with segment.open("ab") as file:
+        file.write(pack_frame(seq, RecordType.SAMPLES, old))
+    found, lost = reopened(tmp_path)
+    assert lost == 0
+    names = sorted(steps[1][1])
+    assert [found[name][-1] for name in names] == [(60, int(values[1])), (50, int(values[0]))]

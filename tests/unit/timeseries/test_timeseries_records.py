@@ -82,8 +82,10 @@ def test_a_layout_survives_whatever_its_group_is_called(name: str, ref: int) -> 
 
 @given(st.integers(-(2**62), 2**62), bits)
 def test_a_row_survives(ts_ms: int, change: records.Bits) -> None:
-    found = records.read_row(memoryview(records.row(7, ts_ms, change, PACKER)), PACKER)
-    assert (found[0], found[1], found[2].tolist()) == (7, ts_ms, change.tolist())
+    found = records.open_row(memoryview(records.row(7, ts_ms, change, PACKER)), PACKER)
+    assert found[:2] == (7, ts_ms)
+    rows = records.row_bits([found[2], found[2]], len(change))
+    assert rows.tolist() == [change.tolist()] * 2
 
 
 @given(bits.filter(len), st.data())
