@@ -54,7 +54,7 @@ def samples(end_s: int) -> list[tuple[Labels, Sequence[Point]]]:
 
 
 @contextmanager
-def tocsin(folder: Path, tenant: str, *, server: str = "") -> Iterator[Peer]:
+def tocsin(folder: Path, tenant: str = "", *, server: str = "") -> Iterator[Peer]:
     """Run our server with one tenant `a`; `tenant` and `server` are more of their YAML."""
     minted = mint(secrets.token_bytes(ENTROPY_BYTES))
     listen = f"127.0.0.1:{free_port()}"

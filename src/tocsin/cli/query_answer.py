@@ -37,7 +37,8 @@ class Element(msgspec.Struct, frozen=True):
 
     def points(self) -> list[Point]:
         """Return what there is, histograms in a few words, in the order of time."""
-        found = [*self.values, *([self.value] if self.value else [])]
+        given = [*self.values, *([self.value] if self.value else [])]
+        found = [(at, _digits(text)) for at, text in given]
         buckets = [*self.histograms, *([self.histogram] if self.histogram else [])]
         found += [(at, _summary(each)) for at, each in buckets]
         return sorted(found, key=lambda point: point[0])
@@ -61,7 +62,8 @@ class Answer(msgspec.Struct, frozen=True):
 def promql_lines(answer: Answer) -> Iterator[str]:
     """Yield an answer as promtool prints it."""
     if answer.point is not None:
-        yield f"{answer.kind}: {_at(answer.point)}"
+        at, text = answer.point
+        yield f"{answer.kind}: {_at((at, _plain(text)))}"
     for element in answer.elements:
         name = metric_text(element.metric)
         if answer.kind == "matrix":
@@ -166,7 +168,13 @@ def _number(text: str) -> float:
 
 def _at(point: Point) -> str:
     at, value = point
-    return f"{_plain(value)} @[{format_plain(at)}]"
+    return f"{value} @[{format_plain(at)}]"
+
+
+def _digits(text: str) -> str:
+    """Return a number without an exponent; anything else as it is."""
+    number = _number(text)
+    return format_plain(number) if math.isfinite(number) else _plain(text)
 
 
 def _summary(buckets: Mapping[str, Any]) -> str:
