@@ -80,17 +80,27 @@ def tocsin(folder: Path, tenant: str = "", *, server: str = "") -> Iterator[Peer
 
 
 @contextmanager
-def pair(folder: Path, *, rules: str = "") -> Iterator[Pair]:
-    """Run both with the samples; `rules` are groups in YAML that both evaluate."""
-    end_s = int(time.time()) // 60 * 60
+def pair(folder: Path, *, rules: str = "", jobs: str = "") -> Iterator[Pair]:
+    """Run both with the samples; `rules` are groups that both evaluate, `jobs` what both scrape.
+
+    PROMETHEUS stands for the address of the real one.
+    """
+    end_s, address = int(time.time()) // 60 * 60, f"127.0.0.1:{free_port()}"
+    scraped = f"scrape_configs:\n{jobs.replace('PROMETHEUS', address)}\n" if jobs else ""
     (folder / "rules.yml").write_text(f"groups:\n{textwrap.indent(rules, '  ') or '  []'}\n")
-    theirs = textwrap.dedent("""\
+    theirs = (
+        textwrap.dedent("""\
         global: {scrape_interval: 1h, evaluation_interval: 1s}
         rule_files: [rules.yml]
         """)
+        + scraped
+    )
     receiver = "--web.enable-remote-write-receiver"
-    ours = "rule_files: [rules.yml]\nevaluation_interval: 1s\n"
-    with prometheus(folder, theirs, receiver) as peer, tocsin(folder, ours) as server:
+    ours = "rule_files: [rules.yml]\nevaluation_interval: 1s\n" + scraped
+    with (
+        prometheus(folder, theirs, receiver, address=address) as peer,
+        tocsin(folder, ours) as server,
+    ):
         body = write_request(samples(end_s))
         for each in (peer, server):
             answer = each.send("POST", "/api/v1/write", body, HEADERS)
