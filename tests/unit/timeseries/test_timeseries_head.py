@@ -237,6 +237,18 @@ def test_rows_are_compressed_a_few_at_a_time_and_read_as_they_were_written(
     assert head.samples == 172 * width
 
 
+def test_a_selection_larger_than_what_is_opened_at_once_is_whole() -> None:
+    head, ids = Head(chunk_slots=128), tuple(range(160))
+    head._packing = PackingTogether(at_once=1)
+    for group in range(15):
+        same = Layout(f"g{group}", tuple(labels(1000 * group + i) for i in ids))
+        for ts in range(129):
+            put(head, same, ts, *range(160))
+    found = head.select([UP], 0, 127)
+    assert len(found) == 15 * 160
+    assert {s.values.tobytes() for s in found} == {np.full(128, float(i)).tobytes() for i in ids}
+
+
 def test_times_far_apart_lie_in_one_chunk() -> None:
     head = Head(chunk_slots=128)
     times = [-(2**61), -5, 0, 2**31 - 6, 2**31 - 5, 2**40, 2**61]
