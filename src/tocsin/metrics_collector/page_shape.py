@@ -23,6 +23,8 @@ Mask: TypeAlias = npt.NDArray[np.bool_]
 _OF_NUMBERS = b"0123456789+-.eEnNaAiIfFtTyY"  # `float` takes a little more than these
 _BLANK = b" \t\r"
 _FEED = ord("\n")
+_BYTES, _LINES = 64 << 10, 1024  # looked at together: arrays that stay in the cache
+_HEAD_AND_REST = np.tile(np.array([True, False]), _LINES)
 _QUIET, _PLAIN, _TIMED, _UNLIKE = range(4)  # kinds of lines
 _BEHIND = {_QUIET: b"", _PLAIN: b"\n", _TIMED: b" \n", _UNLIKE: b""}  # its numbers
 
@@ -56,24 +58,30 @@ class PageShape:
     timed: Places
     heads: Places  # bytes of each line that stay: up to its value, or all of a quiet one
     quiet: Mask
-    fixed: bytes  # these bytes, one line behind the other
+    fixed: list[bytes]  # these bytes, one line behind the other, for each `_LINES` lines
     behind: bytes  # what stands behind each number
     is_time: bytes  # 1 for each number that is a time
 
     def figures(self, page: bytes, *, openmetrics: bool) -> Figures | None:
         """Return the numbers of a page, None when it has another shape."""
-        raw = np.frombuffer(page, np.uint8)
-        stops = np.flatnonzero(raw == _FEED) + 1
+        stops = _line_ends(page)
         if len(stops) != len(self.heads) or (page and not page.endswith(b"\n")):
             return None
-        rests = np.diff(stops, prepend=0) - self.heads
+        sizes = np.diff(stops, prepend=0)
+        rests = sizes - self.heads
         if (rests < 0).any() or ((rests == 0) != self.quiet).any():
             return None
-        stays = np.tile(np.array([True, False]), len(stops))
-        stays = np.repeat(stays, np.stack((self.heads, rests), axis=1).ravel())
-        if raw[stays].tobytes() != self.fixed:
-            return None
-        return self._read(raw[~stays].tobytes(), rests, openmetrics=openmetrics)
+        left, begin = [], 0
+        for first, fixed in zip(range(0, len(stops), _LINES), self.fixed, strict=True):
+            lines = slice(first, first + _LINES)
+            raw = np.frombuffer(page, np.uint8, int(sizes[lines].sum()), begin)
+            begin += len(raw)
+            spans = np.stack((self.heads[lines], rests[lines]), axis=1).ravel()
+            stays = np.repeat(_HEAD_AND_REST[: len(spans)], spans)
+            if raw[stays].tobytes() != fixed:
+                return None
+            left.append(raw[~stays].tobytes())
+        return self._read(b"".join(left), rests, openmetrics=openmetrics)
 
     def _read(self, text: bytes, sizes: Places, *, openmetrics: bool) -> Figures | None:
         """Return the numbers in what is left of a page, None when it is something else."""
@@ -125,7 +133,7 @@ def shape_of(
         place += kind != _QUIET
     of = np.array(kinds, np.uint8)
     samples = of[of != _QUIET]
-    ended = (line + b"\n" for line in lines)
+    stays = [(line + b"\n")[:head] for line, head in zip(lines, heads, strict=True)]
     behind = [_BEHIND[kind] for kind in kinds]
     return PageShape(
         numbers=numbers,
@@ -135,10 +143,18 @@ def shape_of(
         timed=np.flatnonzero(samples == _TIMED),
         heads=np.array(heads, np.intp),
         quiet=of == _QUIET,
-        fixed=b"".join(line[:head] for line, head in zip(ended, heads, strict=True)),
+        fixed=[b"".join(stays[first : first + _LINES]) for first in range(0, len(lines), _LINES)],
         behind=b"".join(behind),
         is_time=b"".join(b"\0\1"[: len(each)] for each in behind),
     )
+
+
+def _line_ends(page: bytes) -> Places:
+    """Return the places behind the line feeds of a page."""
+    raw = np.frombuffer(page, np.uint8)
+    blocks = range(0, len(raw), _BYTES)
+    found = [np.flatnonzero(raw[first : first + _BYTES] == _FEED) + (first + 1) for first in blocks]
+    return np.concatenate(found) if found else np.empty(0, np.intp)
 
 
 def _seen(line: bytes, *, timed: bool, known: Container[bytes]) -> tuple[int, int]:

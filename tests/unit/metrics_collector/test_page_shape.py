@@ -156,6 +156,20 @@ def test_a_page_of_comments_and_an_empty_one_have_a_shape() -> None:
         in_shape(page)
 
 
+@pytest.mark.parametrize("openmetrics", [False, True])
+def test_a_long_page_is_read_in_pieces(
+    openmetrics: bool,  # noqa: FBT001 - a parameter of the test
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    module = "tocsin.metrics_collector.page_shape"
+    monkeypatch.setattr(f"{module}._LINES", 3)
+    monkeypatch.setattr(f"{module}._BYTES", 7)
+    page = PAGE if openmetrics else PAGE.replace(' # {trace="x"} 0.5', "")
+    for old, new in CHANGES.values():
+        changed = page.replace(old, new)
+        check([page, page, changed, changed, changed, page], openmetrics=openmetrics)
+
+
 NAMES = st.sampled_from(["a", "b", 'c{x="1"}', 'c{x="2"}', 'c{x=" 1"}', "nan", "e1"])
 NUMBERS = st.sampled_from(
     ["1", "2.5", "-0", "1e300", "NaN", "+Inf", "infinity", "1_0", "x", "", "0x1", "1\x0c", "٣"]
