@@ -140,9 +140,11 @@ class Pushed:
         self._place(group)
         new = sids[self._columns[sids] == _NONE]
         if new.size:
+            known = len(group.columns)
             group.widen(new)
             self._joined(new, group)
-            self._place(group)
+            self._columns[new] = np.arange(known, len(group.columns), dtype=np.int32)
+            self._placed[group.index] = group.columns
         return self._columns[sids]
 
     def _place(self, group: Group) -> None:
