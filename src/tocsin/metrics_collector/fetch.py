@@ -20,7 +20,6 @@ from tocsin.model.errors import LimitExceeded, Unreachable
 
 MAX_REDIRECTS = 10
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
-_CHUNK = 64 << 10
 
 
 class AiohttpFetch(Fetch, Exchange):
@@ -97,13 +96,14 @@ class AiohttpFetch(Fetch, Exchange):
             proxy=proxy,
             proxy_headers=named or None,
         ) as answer:
-            body = bytearray()
-            async for chunk in answer.content.iter_chunked(_CHUNK):
-                body += chunk
-                if len(body) > limit:
+            chunks, size = list[bytes](), 0
+            async for chunk in answer.content.iter_any():
+                chunks.append(chunk)
+                size += len(chunk)
+                if size > limit:
                     raise LimitExceeded(f"{TOO_LARGE}: over {limit} bytes")
             names = {name.lower(): value for name, value in answer.headers.items()}
-            return Page(answer.status, names, bytes(body))
+            return Page(answer.status, names, b"".join(chunks))
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
