@@ -20,12 +20,13 @@ from tocsin.model.matchers import Matcher
 from tocsin.model.series import Layout, Series, Times, Values
 from tocsin.timeseries.catalog import Catalog
 from tocsin.timeseries.chunk import Chunk, present
-from tocsin.timeseries.group import KEEP, Binding, Group, Part, Slots
+from tocsin.timeseries.group import Binding, Group, Part, Slots
+from tocsin.timeseries.groups import Groups
 from tocsin.timeseries.live_ring import OWN
 from tocsin.timeseries.membership import Membership
 from tocsin.timeseries.options import RING_BYTES, Limits, Refusal
 from tocsin.timeseries.packed import Opening
-from tocsin.timeseries.packing import PackingTogether
+from tocsin.timeseries.packing import AT_ONCE, PackingTogether
 from tocsin.timeseries.postings import NO_SERIES, Mask, SeriesIds
 from tocsin.timeseries.pushed import Batch, Pushed, positions
 from tocsin.timeseries.rings import Rings
@@ -38,7 +39,10 @@ _OPENED_AT_ONCE = 1 << 18  # cells
 class Head:
     """Everything one tenant has in memory. Not thread-safe."""
 
-    def __init__(self, *, chunk_slots: int, ring_bytes: int = RING_BYTES) -> None:
+    def __init__(
+        self, *, chunk_slots: int, ring_bytes: int = RING_BYTES, pack_at_once: int = AT_ONCE
+    ) -> None:
+        """Begin empty; `pack_at_once` cells are packed together, see `PackingTogether`."""
         self.catalog = Catalog()
         self.rings = Rings(self.catalog, limit=ring_bytes, changed=self._forget_feeds)
         self.sealed: Callable[[Labels, int], np.float64 | None] = _nothing_sealed
@@ -46,16 +50,13 @@ class Head:
         self.epoch = 0  # moves when ids are given up
         self.newest_ms: int | None = None
         self._chunk_slots = chunk_slots
-        self._packing = PackingTogether()
         self._membership = Membership()
-        self._names: dict[str, int] = {}
-        self._groups: list[Group | None] = []
-        self._vacant: list[int] = []
+        self._groups = Groups(PackingTogether(at_once=pack_at_once))
         self._singles: dict[int, SingleSeries] = {}
         self._pushed = Pushed(
             labels_of=self.catalog.labels,
-            group_of=self._pushed_group,
-            group_at=self.group_at,
+            group_of=self._groups.of_pushed,
+            group_at=self._groups.at,
             joined=self._join,
         )
 
@@ -88,8 +89,7 @@ class Head:
 
     def group(self, name: str) -> Group:
         """Return the group called `name`, making it when there is none."""
-        index = self._names.get(name)
-        return self._open_group(name, keep=0) if index is None else self.group_at(index)
+        return self._groups.of(name)
 
     def set_columns(self, group: Group, columns: SeriesIds) -> None:
         """Say which series the next rows of `group` hold; equal columns stay the same object."""
@@ -200,20 +200,17 @@ class Head:
 
     def groups(self) -> list[Group]:
         """Return every group."""
-        return list(self._all_groups())
+        return list(self._groups)
 
     def oldest_ms(self) -> int | None:
         """Return the time of the oldest sample, None when there is none. O(groups)."""
-        firsts = [group.oldest for group in self._all_groups()]
+        firsts = [group.oldest for group in self._groups]
         firsts += [single.oldest for single in self._singles.values()]
         return min((first for first in firsts if first is not None), default=None)
 
     def group_at(self, index: int) -> Group:
         """Return a group by its index. Raises KeyError when there is none."""
-        group = self._groups[index]
-        if group is None:
-            raise KeyError(index)
-        return group
+        return self._groups.at(index)
 
     def homes(self, sids: SeriesIds) -> SeriesIds:
         """Return for each series the index of a group with samples of it, or NOWHERE."""
@@ -279,7 +276,7 @@ class Head:
 
         Series left without samples stay until `remove_empty`.
         """
-        if self._groups[group.index] is not group:
+        if not self._groups.holds(group):
             return 0
         count = 0
         while count < min(len(chunks), len(group.chunks)) and group.chunks[count] is chunks[count]:
@@ -351,7 +348,7 @@ class Head:
 
     def unbind(self) -> None:
         """Resolve every layout anew when it comes next."""
-        for group in self._all_groups():
+        for group in self._groups:
             group.binding = None
 
     def _expire_group(self, group: Group, horizon_ms: int) -> None:
@@ -367,9 +364,7 @@ class Head:
             kept = _union(left.values())
             self._membership.discard(np.setdiff1d(lost, kept, assume_unique=True), group.index)
         if not group.chunks:
-            del self._names[group.name]
-            self._groups[group.index] = None
-            self._vacant.append(group.index)
+            self._groups.remove(group)
             self.rings.disown(group.index)
             self._pushed.forget_group(group.index)
 
@@ -382,7 +377,7 @@ class Head:
         if gone:
             dead = np.zeros(self.catalog.size, np.bool_)
             dead[gone] = True
-            for group in self._all_groups():
+            for group in self._groups:
                 self._invalidate(group, dead)
             self.epoch += 1
             self.rings.remove(gone)
@@ -398,31 +393,14 @@ class Head:
             group.feeds = None
 
     def _forget_feeds(self) -> None:
-        for group in self._all_groups():
+        for group in self._groups:
             group.feeds = None
 
     # -- groups ------------------------------------------------------------------------------
 
-    def _pushed_group(self, name: str) -> Group:
-        index = self._names.get(name)
-        return self._open_group(name, keep=KEEP) if index is None else self.group_at(index)
-
-    def _open_group(self, name: str, *, keep: int) -> Group:
-        index = self._vacant.pop() if self._vacant else len(self._groups)
-        group = Group(name, index, keep=keep, packing=self._packing)
-        if index == len(self._groups):
-            self._groups.append(group)
-        else:
-            self._groups[index] = group
-        self._names[name] = index
-        return group
-
-    def _all_groups(self) -> Iterator[Group]:
-        return (group for group in self._groups if group is not None)
-
     def _groups_of(self, sids: SeriesIds) -> Iterator[Group]:
         self._membership.fit(self.catalog.size)
-        return (self.group_at(index) for index in self._membership.groups_of(sids))
+        return (self._groups.at(index) for index in self._membership.groups_of(sids))
 
     def _may_grow(self, binding: Binding, limits: Limits) -> bool:
         full = len(self.catalog) >= limits.active_series

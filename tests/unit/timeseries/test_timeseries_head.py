@@ -14,7 +14,6 @@ from tocsin.timeseries.admission import FURTHEST_MS, Admission, same_bits
 from tocsin.timeseries.head import Head
 from tocsin.timeseries.options import Limits, Refusal
 from tocsin.timeseries.packed import Bits, Opening, PackedTimes, pack
-from tocsin.timeseries.packing import PackingTogether
 
 UP = matcher("__name__", "=", "up")
 LIMITS = Limits()
@@ -213,8 +212,11 @@ def test_series_in_one_group_are_untouched_by_those_in_two() -> None:
 def test_rows_are_compressed_a_few_at_a_time_and_read_as_they_were_written(
     width: int, at_once: int
 ) -> None:
-    head, rng, ids = Head(chunk_slots=128), np.random.default_rng(3), tuple(range(width))
-    head._packing = PackingTogether(at_once=at_once)
+    head, rng, ids = (
+        Head(chunk_slots=128, pack_at_once=at_once),
+        np.random.default_rng(3),
+        tuple(range(width)),
+    )
     written = rng.integers(0, 2**63, (300, width)).view(np.float64)
     written[::7] = rng.integers(0, 1000, written[::7].shape) / 100
     written[:, 0] = np.arange(300)
@@ -238,8 +240,7 @@ def test_rows_are_compressed_a_few_at_a_time_and_read_as_they_were_written(
 
 
 def test_a_selection_larger_than_what_is_opened_at_once_is_whole() -> None:
-    head, ids = Head(chunk_slots=128), tuple(range(160))
-    head._packing = PackingTogether(at_once=1)
+    head, ids = Head(chunk_slots=128, pack_at_once=1), tuple(range(160))
     for group in range(15):
         same = Layout(f"g{group}", tuple(labels(1000 * group + i) for i in ids))
         for ts in range(129):

@@ -12,7 +12,6 @@ from tocsin.model.series import Layout
 from tocsin.timeseries.group import KEEP, Group
 from tocsin.timeseries.head import Head
 from tocsin.timeseries.options import Limits
-from tocsin.timeseries.packing import PackingTogether
 from tocsin.timeseries.pushed import origin, positions
 
 LIMITS = Limits()
@@ -91,8 +90,7 @@ def test_what_was_read_stays_as_it_was() -> None:
 
 
 def test_a_part_that_comes_when_its_row_is_packed_is_kept_beside() -> None:
-    head = Head(chunk_slots=128)
-    head._packing = PackingTogether(at_once=1)
+    head = Head(chunk_slots=128, pack_at_once=1)
     everyone = range(40)
     for ts in range(100):
         push(head, ts, everyone)
@@ -148,8 +146,7 @@ def test_series_of_an_origin_without_a_common_clock_do_not_make_rows_for_ever() 
 
 
 def test_readers_see_no_cell_that_holds_no_sample() -> None:
-    head = Head(chunk_slots=16)
-    head._packing = PackingTogether(at_once=1)
+    head = Head(chunk_slots=16, pack_at_once=1)
     for ts in range(60):
         push(head, ts, [ts % 3, 3])
     for window in [(0, 59), (0, 2), (14, 17), (31, 31), (40, 59)]:

@@ -17,7 +17,6 @@ from tocsin.model.series import Layout
 from tocsin.timeseries.head import Head
 from tocsin.timeseries.live_ring import BEFORE_MS, SHALLOWEST
 from tocsin.timeseries.options import Limits, Refusal
-from tocsin.timeseries.packing import PackingTogether
 from tocsin.timeseries.ring_sources import clocks
 from tocsin.timeseries.rings import IDLE_ROUNDS
 
@@ -165,8 +164,7 @@ class RingMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.head = Head(chunk_slots=self.slots)
-        self.head._packing = PackingTogether(at_once=self.at_once)
+        self.head = Head(chunk_slots=self.slots, pack_at_once=self.at_once)
         self.horizon = -(10**6)
         self.ever: Cells = {labels(i): {} for i in range(6)}
         self.depth_ms = 5
