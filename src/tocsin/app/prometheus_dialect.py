@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -31,6 +32,7 @@ from tocsin.model.tenant import TenantId
 from tocsin.timeseries.options import Keeping
 from tocsin.timeseries.store import MetricStore
 
+_UNIT = re.compile("([KMGTPE])B$")  # `1GB` is read, `1GiB` is shown, as by Prometheus
 SettingsOf: TypeAlias = Callable[[TenantId], TenantSettings]
 
 
@@ -77,7 +79,9 @@ class Shown:
         """Return how long samples are kept, and how much of them where that is bounded."""
         kept = self.keeping(tenant)
         age = format_duration(kept.retention)
-        return (age, format_size(kept.retention_size)) if kept.retention_size else (age,)
+        if not kept.retention_size:
+            return (age,)
+        return (age, _UNIT.sub(r"\1iB", format_size(kept.retention_size)))
 
 
 def prometheus_dialect(
