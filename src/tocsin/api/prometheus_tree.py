@@ -6,6 +6,7 @@ from typing import Any, assert_never
 
 from tocsin.model.matchers import Matcher
 from tocsin.promql import ast
+from tocsin.promql.durations import Duration, DurationCall, DurationLiteral, DurationOperation
 from tocsin.promql.format import format_plain
 from tocsin.promql.signatures import SIGNATURES, Type
 from tocsin.promql.typecheck import type_of
@@ -17,7 +18,8 @@ def tree_json(expr: ast.Expr) -> dict[str, Any]:  # noqa: PLR0911  # one return 
         case ast.VectorSelector():
             return {"type": "vectorSelector", **_selector(expr)}
         case ast.MatrixSelector(selector=selector):
-            return {"type": "matrixSelector", **_selector(selector), "range": expr.range_ms}
+            span = _duration("range", expr.range_ms, expr.range_expr)
+            return {"type": "matrixSelector", **_selector(selector), **span}
         case ast.Subquery():
             return _subquery(expr)
         case ast.Aggregate():
@@ -52,12 +54,36 @@ def _selector(expr: ast.VectorSelector) -> dict[str, Any]:
     own = expr.matchers[1:] + expr.matchers[:1] if expr.name else expr.matchers
     return {
         "name": expr.name,
-        "offset": expr.offset_ms,
+        **_duration("offset", expr.offset_ms, expr.offset_expr),
         "matchers": [_matcher(each) for each in own],
         **_at(expr.at),
         "anchored": False,
         "smoothed": False,
     }
+
+
+def _duration(name: str, ms: int, expr: Duration | None) -> dict[str, Any]:
+    """Return a duration in milliseconds; one that is an expression as such, and no number."""
+    if expr is None:
+        return {name: ms}
+    return {name: 0, f"{name}Expr": _arithmetic(expr)}
+
+
+def _arithmetic(expr: Duration) -> dict[str, Any]:
+    match expr:
+        case DurationLiteral(seconds=seconds, unit=unit):
+            return {"type": "numberLiteral", "val": format_plain(seconds), "duration": unit}
+        case DurationCall(function=function, wrapped=wrapped):
+            return _operation(str(function), None, None, wrapped=wrapped)
+        case DurationOperation(op=op, left=left, right=right, wrapped=wrapped):
+            first = None if left is None else _arithmetic(left)
+            return _operation(str(op), first, _arithmetic(right), wrapped=wrapped)
+        case _:
+            assert_never(expr)
+
+
+def _operation(op: str, left: Any, right: Any, *, wrapped: bool) -> dict[str, Any]:
+    return {"type": "durationExpr", "op": op, "lhs": left, "rhs": right, "wrapped": wrapped}
 
 
 def _matcher(each: Matcher) -> dict[str, str]:
@@ -77,9 +103,9 @@ def _subquery(expr: ast.Subquery) -> dict[str, Any]:
     return {
         "type": "subquery",
         "expr": tree_json(expr.expr),
-        "range": expr.range_ms,
-        "offset": expr.offset_ms,
-        "step": expr.step_ms,
+        **_duration("range", expr.range_ms, expr.range_expr),
+        **_duration("offset", expr.offset_ms, expr.offset_expr),
+        **_duration("step", expr.step_ms, expr.step_expr),
         **_at(expr.at),
     }
 

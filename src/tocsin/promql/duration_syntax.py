@@ -104,7 +104,7 @@ def _operand(reader: Reader, where: tuple[str, str]) -> Duration:
     word = reader.peek()
     if word.kind in (Kind.NUMBER, Kind.DURATION):
         return _literal(reader, reader.take())
-    if word.kind is Kind.PREPROCESSOR and word.lower in _CALLS and reader.after.text == "(":
+    if word.lower in _CALLS and reader.after.text == "(":
         return _call(reader, reader.take())
     if reader.skip("("):
         inner = _expression(reader, _SUM, ("", ""))
@@ -123,7 +123,7 @@ def _literal(reader: Reader, word: Word) -> DurationLiteral:
 
 def _call(reader: Reader, word: Word) -> Duration:
     reader.take()
-    name = word.lower
+    name = _CALLS[word.lower]
     if name in ("step", "range"):
         end = _closed(reader).end
         found: Duration = DurationCall(DurationFunction(name), span=(word.at, end))
@@ -145,6 +145,7 @@ def _closed(reader: Reader) -> Word:
     return closing
 
 
-_CALLS = ("step", "range", "min_of", "max_of")
+_CALLS = {name: name for name in ("step", "range", "min_of", "max_of")}
+_CALLS |= {"min": "min_of", "max": "max_of"}  # what they were called before
 _NOT_ENABLED = "experimental duration expression is not enabled"
 _BY_ZERO = {DurationOp.DIV: "division by zero", DurationOp.MOD: "modulo by zero"}

@@ -110,3 +110,46 @@ def test_a_call_shows_the_function_s_signature() -> None:
     ]
     assert tree("max_over_time(x[1m])")["func"]["argTypes"] == ["matrix"]
     assert tree("pi()")["func"]["returnType"] == "scalar"
+
+
+def arithmetic(op: str, left: Any, right: Any, *, wrapped: bool = False) -> dict[str, Any]:
+    return {"type": "durationExpr", "op": op, "lhs": left, "rhs": right, "wrapped": wrapped}
+
+
+def seconds(value: str, *, duration: bool = True) -> dict[str, Any]:
+    return {"type": "numberLiteral", "val": value, "duration": duration}
+
+
+STEP = arithmetic("step", None, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("x[5m+1m]", arithmetic("+", seconds("300"), seconds("60"))),
+        ("x[step()]", STEP),
+        (
+            "x[(range()/2)]",
+            arithmetic(
+                "/", arithmetic("range", None, None), seconds("2", duration=False), wrapped=True
+            ),
+        ),
+        ("x[max_of(step(),1m)]", arithmetic("max_of", STEP, seconds("60"))),
+        ("x[-step()+1m]", arithmetic("+", arithmetic("-", None, STEP), seconds("60"))),
+    ],
+)
+def test_a_range_that_is_an_expression_is_shown_as_such(text: str, shown: Any) -> None:
+    found = tree(text)
+    assert (found["range"], found["rangeExpr"]) == (0, shown)
+
+
+def test_an_offset_and_a_step_may_be_expressions_too() -> None:
+    found = tree("x[1h:2*1m] offset (5s-8)")
+    assert (found["range"], "rangeExpr" in found) == (3_600_000, False)
+    assert (found["step"], found["offset"]) == (0, 0)
+    two, one = seconds("2", duration=False), seconds("60")
+    assert found["stepExpr"] == arithmetic("*", two, one)
+    eight = seconds("8", duration=False)
+    assert found["offsetExpr"] == arithmetic("-", seconds("5"), eight, wrapped=True)
+    moved = tree("x offset -step()")
+    assert moved["offsetExpr"] == arithmetic("-", None, STEP)

@@ -50,6 +50,8 @@ def range_of(text: str, times: QueryTimes = TIMES) -> int:
         ("STEP()*2", 30_000),
         ("min_of(step(),10s)", 10_000),
         ("max_of(step(),10s)", 15_000),
+        ("min(step(),10s)", 10_000),
+        ("MAX(step(), min(1m, 2m))", 60_000),
         ("(step())", 15_000),
         ("step()/7", 2142),
     ],
@@ -67,6 +69,7 @@ def test_a_range_may_be_arithmetic(text: str, ms: int) -> None:
         ("x offset step()", 15_000),
         ("x offset -step()", -15_000),
         ("x offset -min_of(step(), 5s)", -5_000),
+        ("x offset -min(step(), 5s)", -5_000),
         ("x offset -range()", -3_600_000),
     ],
 )
