@@ -1,6 +1,6 @@
 """Taking samples in over HTTP: CPU of Tocsin and of a real Prometheus.
 
-    python bench/ingest.py [--series N] [--rounds 20] [--targets 8] [--per-target 100]
+    python bench/ingest.py [--series N] [--rounds 20] [--targets 8] [--per-target 100] [--layouts 1]
 
 Both run as they are installed, each on one core, with their logs on disk; whoever sends and
 serves runs on another core and is not counted.
@@ -8,6 +8,8 @@ serves runs on another core and is not counted.
     remote write   version 1.0, 2,000 series in a request with one sample each; a target has 100
                    of them and a time of its own; one series in ten is always 0. Two
                    connections, each with its own series. A round is 10 scrapes of all series.
+                   With more than one layout the series are put into requests in that many ways,
+                   one after the other, on one connection, as by a sender that fills requests up.
     scrape         targets with pages of 10,000 series each, text format 0.0.4, not compressed;
                    every value grows from page to page. Interval 1 s, a round is a second.
 
@@ -184,8 +186,7 @@ def labels_of(number: int, per_target: int) -> dict[str, str]:
 class Request:
     """One remote write request, of which values and times are filled in for each scrape."""
 
-    first: int
-    count: int
+    numbers: npt.NDArray[np.int64]
     per_target: int
     body: Bytes = field(init=False)
     _values: npt.NDArray[np.intp] = field(init=False)
@@ -194,7 +195,7 @@ class Request:
     def __post_init__(self) -> None:
         """Lay the request out once."""
         body, values, times = bytearray(), list[int](), list[int]()
-        for number in range(self.first, self.first + self.count):
+        for number in self.numbers.tolist():
             pairs = labels_of(number, self.per_target).items()
             named = [chunk(1, chunk(1, n.encode()) + chunk(2, v.encode())) for n, v in pairs]
             value = b"" if zero(number) else b"\x09" + bytes(8)
@@ -209,7 +210,7 @@ class Request:
 
     def packed(self, at_ms: int, values: Floats) -> bytes:
         """Return the body of one scrape; `values` are those of all series of the run."""
-        numbers = np.arange(self.first, self.first + self.count)
+        numbers = self.numbers
         own = values[numbers[~zero(numbers)]]
         self.body[self._values] = own.view(np.uint8).reshape(-1, 8)
         phases = numbers // self.per_target * 37 % (STEP_MS - 1_000)
@@ -232,21 +233,31 @@ class Written:
     held: dict[str, dict[str, float]]
 
 
+def layouts_of(series: int, per_target: int, count: int) -> list[list[Request]]:
+    """Return the ways in which the series are put into requests."""
+    every = np.arange(series)
+    turned = (np.roll(every, -each * (series // count)) for each in range(count))
+    firsts = range(0, series, PER_REQUEST)
+    return [
+        [Request(numbers[first : first + PER_REQUEST], per_target) for first in firsts]
+        for numbers in turned
+    ]
+
+
 def write_rounds(
-    server: Server, requests: Sequence[Request], rounds: int, start_ms: int
+    server: Server, layouts: Sequence[Sequence[Request]], rounds: int, start_ms: int
 ) -> Written:
     """Write a history to a server, round by round."""
-    series = sum(each.count for each in requests)
-    senders = [requests[0::2], requests[1::2]]
-    connections = [server.connect() for _ in senders]
+    series = sum(len(each.numbers) for each in layouts[0])
+    connections = [server.connect() for _ in range(2 if len(layouts) == 1 else 1)]
     found, values = Written([], [], {}), np.random.default_rng(SEED)
     for number in range(WARM + rounds):
-        lanes: list[list[bytes]] = [[], []]
+        lanes: list[list[bytes]] = [[] for _ in connections]
         for step in range(number * STEPS, (number + 1) * STEPS):
             drawn = values.integers(1, 10**9, series) / values.choice([1, 1, 100], series)
-            at_ms = start_ms + step * STEP_MS
-            for lane, mine in zip(lanes, senders, strict=True):
-                lane += [each.packed(at_ms, drawn) for each in mine]
+            for place, each in enumerate(layouts[step % len(layouts)]):
+                body = each.packed(start_ms + step * STEP_MS, drawn)
+                lanes[place % len(lanes)].append(body)
         began, before = time.perf_counter(), cpu_seconds(server.pid)
         with ThreadPoolExecutor(len(lanes)) as pool:
             list(pool.map(partial(send, server), connections, lanes))
@@ -445,17 +456,15 @@ def main(args: Sequence[str]) -> int:
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--targets", type=int, default=8)
     parser.add_argument("--per-target", type=int, default=100)
+    parser.add_argument("--layouts", type=int, default=1)
     given = parser.parse_args(args)
     os.sched_setaffinity(0, {SENDERS})
     version = prometheus_version()
     say(f"tocsin {VERSION}, prometheus {version}, {machine()}")
     start_ms = int(time.time()) * 1000 - (WARM + given.rounds) * STEPS * STEP_MS
-    firsts = range(0, given.series, PER_REQUEST)
-    requests = [
-        Request(first, min(PER_REQUEST, given.series - first), given.per_target) for first in firsts
-    ]
+    layouts = layouts_of(given.series, given.per_target, given.layouts)
     written, theirs = each(
-        lambda server: write_rounds(server, requests, given.rounds, start_ms), lambda _: ""
+        lambda server: write_rounds(server, layouts, given.rounds, start_ms), lambda _: ""
     )
     wrong = differences(written, theirs, samples=given.series * STEPS * (WARM + given.rounds))
     tell("remote write", written.cpu, theirs.cpu)
@@ -477,6 +486,7 @@ def main(args: Sequence[str]) -> int:
                 "series": given.series,
                 "rounds": given.rounds,
                 "per_target": given.per_target,
+                "layouts": given.layouts,
                 "prometheus_version": version,
                 "tocsin_version": VERSION,
                 "remote_write_cpu_ratio": round(median(theirs.cpu) / median(written.cpu), 2),

@@ -1,8 +1,8 @@
 """What the series of a remote write 2.0 request say of their metrics.
 
 Every series repeats type, help and unit of its metric family. Series of one family stand side
-by side in most requests, so messages are read with NumPy and looked at once for each run of
-equal ones.
+by side in most requests, so messages are read with NumPy, and equal ones of a metric are looked
+at once.
 """
 
 from __future__ import annotations
@@ -49,11 +49,11 @@ def metadata_fields(body: bytes, begins: Places, ends: Places) -> npt.NDArray[np
     return found if known == len(tags) else None
 
 
-def run_starts(body: bytes, begins: Places, ends: Places, metrics: Numbers) -> Chosen:
-    """Return which messages differ from the one before them, or belong to another metric.
+def last_said(body: bytes, begins: Places, ends: Places, metrics: Numbers) -> Chosen:
+    """Return which messages need to be read, ascending: of equal ones of a metric only the last.
 
-    One of more than eight bytes differs from all others. Each ends eight bytes or more after
-    the beginning of the body.
+    Those of more than eight bytes are taken for unequal. Each message ends eight bytes or more
+    behind the beginning of the body.
     """
     sizes = ends - begins
     unused = 8 * np.clip(8 - sizes, 0, 7).astype(np.uint64)  # bits of the word that are none
@@ -61,7 +61,11 @@ def run_starts(body: bytes, begins: Places, ends: Places, metrics: Numbers) -> C
     differs = np.ones(len(sizes), np.bool_)
     differs[1:] = (content[1:] != content[:-1]) | (metrics[1:] != metrics[:-1])
     differs[1:] |= (sizes[1:] != sizes[:-1]) | (sizes[1:] > 8)
-    return np.flatnonzero(differs)
+    chosen = np.flatnonzero(differs)
+    whole = np.where(sizes > 8, np.arange(len(sizes)), -1)
+    columns = (each[chosen].tolist() for each in (metrics, content, sizes, whole))
+    last = dict(zip(zip(*columns, strict=True), chosen.tolist(), strict=True))
+    return np.array(sorted(last.values()), np.intp)
 
 
 def read_fields(body: bytes, start: int, end: int) -> tuple[int, int, int]:

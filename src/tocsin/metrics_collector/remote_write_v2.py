@@ -30,9 +30,9 @@ from tocsin.metrics_collector.remote_write_frames import (
 from tocsin.metrics_collector.remote_write_metadata import (
     described,
     family,
+    last_said,
     metadata_fields,
     read_fields,
-    run_starts,
     symbol_at,
 )
 from tocsin.metrics_collector.write_request import (
@@ -147,7 +147,7 @@ class SecondVersion(Decoder):
         some = np.flatnonzero(begins < usual.ends)
         if some.size:
             metrics = self.known.metrics[numbers[some]]
-            some = some[run_starts(self.body, begins[some], usual.ends[some], metrics)]
+            some = some[last_said(self.body, begins[some], usual.ends[some], metrics)]
             given = self._given(begins[some], usual.ends[some])
             starts, series = usual.starts[some].tolist(), numbers[some].tolist()
             self._described += zip(starts, series, given, strict=True)

@@ -18,9 +18,9 @@ from tocsin.metrics_collector import remote_write_frames
 from tocsin.metrics_collector.known_series import KnownSeries
 from tocsin.metrics_collector.remote_write_decoder import Decoder
 from tocsin.metrics_collector.remote_write_frames import NOWHERE, Frames, sample_places
-from tocsin.metrics_collector.remote_write_metadata import run_starts
+from tocsin.metrics_collector.remote_write_metadata import last_said
 from tocsin.metrics_collector.remote_write_template import Templates
-from tocsin.metrics_collector.remote_write_v1 import FirstVersion
+from tocsin.metrics_collector.remote_write_v1 import FirstVersion, _any_label, _short_label
 from tocsin.metrics_collector.remote_write_v2 import SecondVersion
 from tocsin.metrics_collector.write_request import Request
 from tocsin.model.errors import InvalidInput
@@ -117,6 +117,15 @@ def test_version_1_is_read_alike_either_way(parts: list[bytes], data: st.DataObj
     check(b"".join(parts), FirstVersion, ExactFirst, known)
     check(bent(b"".join(parts), data), FirstVersion, ExactFirst, known)
     check(b"".join(reversed(parts)), FirstVersion, ExactFirst, known)
+
+
+@given(TEXTS, TEXTS, st.data())
+def test_a_short_label_is_read_like_any_other(name: str, value: str, data: st.DataObject) -> None:
+    whole = chunk(1, name.encode()) + chunk(2, value.encode())
+    for body in (whole, bent(whole, data)):
+        short = _short_label(b"?" + body + b"?", 1, 1 + len(body))
+        if short is not None:
+            assert short == _any_label(body, 0, len(body))
 
 
 DESCRIBED = st.none() | st.tuples(
@@ -338,5 +347,11 @@ def test_metadata_is_looked_at_again_where_any_byte_of_it_differs() -> None:
     ends = 8 + np.cumsum([len(text) for text in texts])
     begins = ends - [len(text) for text in texts]
     same, other = np.zeros(5, np.int32), np.array([0, 0, 1, 1, 1], np.int32)
-    assert run_starts(body, begins, ends, same).tolist() == [0, 1, 3, 4]
-    assert run_starts(body, begins, ends, other).tolist() == [0, 1, 2, 3, 4]
+    assert last_said(body, begins, ends, same).tolist() == [0, 1, 3, 4]
+    assert last_said(body, begins, ends, other).tolist() == [0, 1, 2, 3, 4]
+    again = np.array([0, 1, 0, 1, 1], np.int32)
+    twice = texts[0], texts[1], texts[0], texts[1], texts[0]
+    ends = 8 + np.cumsum([len(text) for text in twice])
+    begins = ends - [len(text) for text in twice]
+    body = b"." * 8 + b"".join(twice)
+    assert last_said(body, begins, ends, again).tolist() == [2, 3, 4]
