@@ -30,7 +30,6 @@ Offsets = npt.NDArray[np.signedinteger]
 _TILE = 64  # columns: at most 64 KiB for 128 rows
 _POWERS = np.array([1.0, 1e2, 1e4])  # by kind of a column: what its values are multiplied by
 _SIGNED = (np.int8, np.int16, np.int32, np.int64)
-_NO_PLANES: Planes = np.empty((8, 0), np.uint8)
 _XOR = 255  # the kind of a column that no power makes whole
 
 
@@ -89,9 +88,13 @@ def unpack(wanted: Sequence[tuple[PackedBlock, Columns]]) -> list[Values]:
     Many small ones together cost little more than one.
     """
     rows = wanted[0][0].rows
-    planes = [part for block, columns in wanted for part in _opened(block, columns)]
-    held = planes[0] if len(planes) == 1 else np.concatenate((_NO_PLANES, *planes), axis=1)
-    changes = np.ascontiguousarray(held.T).view(np.uint64).reshape(-1, rows)
+    changes = np.zeros((sum(len(columns) for _, columns in wanted), rows), np.uint64)
+    cells, begin = changes.view(np.uint8).reshape(-1, 8), 0
+    for block, columns in wanted:
+        for planes in _opened(block, columns):
+            end = begin + planes.shape[1]
+            cells[begin:end, : len(planes)] = planes.T
+            begin = end
     kinds = [np.frombuffer(block.kinds, np.uint8)[columns] for block, columns in wanted]
     values = _decoded(changes, kinds[0] if len(kinds) == 1 else np.concatenate(kinds)).T
     ends = np.cumsum([len(columns) for _, columns in wanted]).tolist()
@@ -101,7 +104,7 @@ def unpack(wanted: Sequence[tuple[PackedBlock, Columns]]) -> list[Values]:
 
 
 def _opened(block: PackedBlock, columns: Columns) -> list[Planes]:
-    """Return byte planes, of shape (8, columns * rows), of some columns of a block."""
+    """Return the low byte planes, of shape (planes, columns * rows), of some columns of a block."""
     if len(block.tiles) == 1:
         return [_opened_tile(block, 0, columns)]
     tiles = columns // _TILE
@@ -115,8 +118,9 @@ def _opened(block: PackedBlock, columns: Columns) -> list[Planes]:
 
 def _opened_tile(block: PackedBlock, tile: int, columns: Columns) -> Planes:
     planes = np.frombuffer(_ZSTD.decompress(block.tiles[tile]), np.uint8)
-    held = planes.reshape(8, -1, block.rows)
-    return (held if len(columns) == held.shape[1] else held[:, columns]).reshape(8, -1)
+    width = min(_TILE, block.width - tile * _TILE)
+    held = planes.reshape(-1, width, block.rows)
+    return (held if len(columns) == width else held[:, columns]).reshape(len(held), -1)
 
 
 class Opening:
@@ -176,30 +180,35 @@ class PackedTimes:
 
 def _coded(values: Values) -> tuple[Bits, Kinds]:
     """Return the changes along each row of `values`, and how they were made."""
+    kinds = np.zeros(len(values), np.uint8)
+    whole, exact = _whole(values, 1.0)
+    if exact.all():
+        return _zigzag_steps(whole), kinds
     changes = np.empty(values.shape, np.uint64)
-    kinds = np.full(len(values), _XOR, np.uint8)
-    left = np.arange(len(values))
-    for kind, power in enumerate(_POWERS.tolist()):
-        whole, exact = _whole(values[left] if kind else values, power)
-        if exact.any():
-            found = left[exact]
-            changes[found] = _zigzag_steps(whole[exact])
-            kinds[found] = kind
-            left = left[~exact]
-            if not len(left):
-                return changes, kinds
+    changes[exact] = _zigzag_steps(whole[exact])
+    left = np.flatnonzero(~exact)
+    for kind, power in enumerate(_POWERS.tolist()[1:], 1):
+        whole, exact = _whole(values[left], power)
+        changes[left[exact]] = _zigzag_steps(whole[exact])
+        kinds[left[exact]] = kind
+        left = left[~exact]
     bits = values.view(np.uint64)[left]
     bits[:, 1:] ^= bits[:, :-1].copy()
     changes[left] = bits
+    kinds[left] = _XOR
     return changes, kinds
 
 
 def _whole(values: Values, power: float) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
     """Return `values * power` as integers, and for which rows these bring the same bits back."""
     with np.errstate(all="ignore"):
-        whole = np.rint(values * power).astype(np.int64)
-        back = whole.astype(np.float64)
-        back /= power
+        if power == 1:
+            whole = values.astype(np.int64)
+            back = whole.astype(np.float64)
+        else:
+            whole = np.rint(values * power).astype(np.int64)
+            back = whole.astype(np.float64)
+            back /= power
     exact: npt.NDArray[np.bool_] = (back.view(np.uint64) == values.view(np.uint64)).all(axis=1)
     return whole, exact
 
@@ -207,7 +216,10 @@ def _whole(values: Values, power: float) -> tuple[npt.NDArray[np.int64], npt.NDA
 def _zigzag_steps(numbers: npt.NDArray[np.int64]) -> Bits:
     steps = numbers.copy()
     steps[:, 1:] -= numbers[:, :-1]
-    return ((steps << 1) ^ (steps >> 63)).view(np.uint64)
+    signs = steps >> 63
+    steps <<= 1
+    steps ^= signs
+    return steps.view(np.uint64)
 
 
 def _decoded(changes: Bits, kinds: Kinds) -> Values:
@@ -234,5 +246,8 @@ def _summed(changes: Bits, kinds: Kinds) -> Values:
 
 
 def _compressed(changes: Bits) -> bytes:
-    planes = changes.view(np.uint8).reshape(-1, 8).T.tobytes()
+    """Return the byte planes of a tile, without the high ones that are all zero."""
+    used = int(np.bitwise_or.reduce(changes, axis=None)).bit_length()
+    cells = changes.view(np.uint8).reshape(-1, 8)[:, : max(1, -(-used // 8))]
+    planes = cells.T.tobytes()
     return bytes(memoryview(_ZSTD.compress(planes)))  # what zstd returns keeps its whole buffer
