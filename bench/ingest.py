@@ -391,8 +391,8 @@ def scrape_rounds(server: Server, pages: Pages, targets: int, rounds: int) -> Re
         samples = (pages.served - served) * per_page
         if number >= WARM:
             found.cpu.append((cpu_seconds(server.pid) - before) / samples * 1e6)
-    at_s = time.time()
-    found.wrong = wrong_pages(server, pages, targets, at_s)
+    time.sleep(2)  # until everything of two seconds ago is stored
+    found.wrong = wrong_pages(server, pages, targets, time.time() - 2)
     return found
 
 

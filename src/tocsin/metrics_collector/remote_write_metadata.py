@@ -58,14 +58,12 @@ def last_said(body: bytes, begins: Places, ends: Places, metrics: Numbers) -> Ch
     sizes = ends - begins
     unused = 8 * np.clip(8 - sizes, 0, 7).astype(np.uint64)  # bits of the word that are none
     content = words(body)[ends - 8] >> unused
-    differs = np.ones(len(sizes), np.bool_)
-    differs[1:] = (content[1:] != content[:-1]) | (metrics[1:] != metrics[:-1])
-    differs[1:] |= (sizes[1:] != sizes[:-1]) | (sizes[1:] > 8)
-    chosen = np.flatnonzero(differs)
-    whole = np.where(sizes > 8, np.arange(len(sizes)), -1)
-    columns = (each[chosen].tolist() for each in (metrics, content, sizes, whole))
-    last = dict(zip(zip(*columns, strict=True), chosen.tolist(), strict=True))
-    return np.array(sorted(last.values()), np.intp)
+    order = np.lexsort((sizes, content, metrics))
+    here, following = order[:-1], order[1:]
+    last = np.ones(len(order), np.bool_)
+    last[:-1] = (content[here] != content[following]) | (metrics[here] != metrics[following])
+    last[:-1] |= (sizes[here] != sizes[following]) | (sizes[here] > 8)
+    return np.sort(order[last])
 
 
 def read_fields(body: bytes, start: int, end: int) -> tuple[int, int, int]:
