@@ -226,12 +226,12 @@ def with_target_labels(series: Labels, target: Labels, *, honor: bool) -> Labels
     Where both sides have a label, `honor` keeps the series' own; else that one is renamed to
     `exported_<name>` (again and again while the new name is taken, too).
     """
-    if honor:
-        return target.merged(series)
     names = {name for name, _ in series.pairs}
     clashing = [name for name, _ in target.pairs if name in names]
     if not clashing:
-        return series.merged(target)
+        return Labels(series.pairs + target.pairs)
+    if honor:
+        return target.merged(series)
     made = {**series, **target}
     for name in clashing:
         free = f"exported_{name}"
