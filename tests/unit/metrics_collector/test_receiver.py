@@ -127,6 +127,20 @@ async def test_metadata_is_stored(end: End) -> None:
     assert end.sink.metadata == {(ACME, "up"): Metadata("gauge", "Up.", "")}
 
 
+async def test_metadata_is_told_to_the_store_when_it_is_news(
+    end: End, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for help_text, told in (("Up.", True), ("Up.", False), ("Up!", True)):
+        end.sink.metadata.clear()
+        await end.take(metadata("up", 2, help_text))
+        assert bool(end.sink.metadata) is told
+    monkeypatch.setattr("tocsin.metrics_collector.receiver._MOST_DESCRIBED", 1)
+    await end.take(metadata("down", 2, ""))
+    end.sink.metadata.clear()
+    await end.take(metadata("up", 2, "Up!"))
+    assert end.sink.metadata  # too much was remembered
+
+
 @pytest.mark.parametrize("body", [b"", b"junk", packed(b"\x0a\x7f")])
 async def test_a_request_that_cannot_be_read_stores_nothing(end: End, body: bytes) -> None:
     with pytest.raises(InvalidInput):

@@ -341,6 +341,39 @@ def test_fields_of_a_series_are_told_by_tag_and_length() -> None:
         check(built.built(), SecondVersion, ExactSecond, KnownSeries())
 
 
+@pytest.mark.parametrize(
+    "unusual",
+    [figure(9, 1), chunk(1, b"x"), chunk(9, b"xyz"), b"\x80", figure(3, 2**28), figure(3, 99)],
+)
+def test_metadata_of_any_form_is_read_alike(unusual: bytes) -> None:
+    known, built = KnownSeries(), Built()
+    for n in range(3):
+        built.add({"__name__": f"m{n}"}, (NOW, 1.0), described=(1, "Help.", "s"))
+    check(built.built(), SecondVersion, ExactSecond, known)
+    told = (1, "Help.", "s")
+    built.series.clear()
+    for n in range(3):
+        labels, more = {"__name__": f"m{n}"}, unusual if n == 1 else b""
+        built.add_samples(labels, [sample(NOW, 1.0)], described=told, unusual=more)
+    check(built.built(), SecondVersion, ExactSecond, known)
+
+
+def test_references_behind_the_table_are_refused_alike() -> None:
+    known, built = KnownSeries(), Built()
+    built.add({"__name__": "up"}, (NOW, 1.0))
+    check(built.built(), SecondVersion, ExactSecond, known)
+    check(
+        Built().add({"__name__": "x" * 20_000}, (NOW, 1.0)).built(),
+        SecondVersion,
+        ExactSecond,
+        known,
+    )
+    built.series.append(chunk(5, chunk(1, b"\x01\x07") + chunk(2, sample(NOW, 1.0))))
+    check(built.built(), SecondVersion, ExactSecond, known)
+    built.series[-1] = chunk(5, chunk(1, b"\x01\x82") + chunk(2, sample(NOW, 1.0)))
+    check(built.built(), SecondVersion, ExactSecond, known)
+
+
 def test_metadata_is_looked_at_again_where_any_byte_of_it_differs() -> None:
     texts = [b"\x08\x01", b"\x08\x01\x00", b"\x08\x01\x00", b"1" + b"x" * 8, b"2" + b"x" * 8]
     body = b"." * 8 + b"".join(texts)
