@@ -80,6 +80,21 @@ async def test_a_repeat_is_silent_and_another_value_is_not(store: MetricStore) -
     assert await send(to, series(UP, (NOW, 9.0))) == Written(0, {"duplicate": 1})
 
 
+async def test_series_that_were_given_up_are_taken_anew(store: MetricStore) -> None:
+    to, names = receiver(store), [f"m{n}" for n in range(40)]
+
+    async def written(at_ms: int) -> Written:
+        return await send(to, *(series({"__name__": name}, (at_ms, 1.0)) for name in names))
+
+    for minutes in range(3):
+        assert await written(NOW + minutes * MINUTE) == Written(40)
+    store.expire(ACME, 10 * NOW)
+    assert held(store) == []
+    assert await written(NOW + 9 * MINUTE) == Written(40)
+    found = store.select(ACME, [], start_ms=0, end_ms=2 * NOW)
+    assert {each.labels["__name__"] for each in found} == set(names)
+
+
 async def test_the_limit_of_series_holds_for_its_tenant_alone(store: MetricStore) -> None:
     store.set_limits(ACME, Limits(active_series=1))
     to = receiver(store)
